@@ -1,0 +1,2 @@
+//! The `atomlens` program.
+fn main() {}
