@@ -34,4 +34,7 @@ pub struct Body {
     pub roles: Vec<ColumnRole>,
     /// See [`Specimen::sheet`].
     pub sheet: bool,
+    /// Whether the body is meant to fill the field of view, as sheets and slabs do: the stage then crops it to the
+    /// box. Otherwise it must fit, and only atoms in columns of [`ColumnRole::Support`] are cropped.
+    pub fills_field: bool,
 }
