@@ -8,7 +8,14 @@
 
 use atomlens_core::{Column, ColumnRole, Structure};
 
+pub mod dynamics;
 pub mod error;
+pub mod layer;
+pub mod support;
+pub mod particle;
+pub mod stage;
+pub mod thermal;
+pub mod zone;
 
 pub use error::SpecimenError;
 
