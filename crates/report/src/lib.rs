@@ -1,1 +1,47 @@
-//! atomlens report.
+//! Pictures for people: micrographs, maps, structures and plots with scale bars and captions, one by one or on a
+//! contact sheet, as PNG.
+//!
+//! ```
+//! use atomlens_core::{Atom, Structure, glam::DVec3};
+//! use atomlens_report::{ContactSheet, Direction, Field, Panel};
+//!
+//! let gold = "Au".parse().unwrap();
+//! let atoms = (0..4).map(|i| Atom::new(gold, DVec3::new(2.9 * f64::from(i), 1.0, 0.0))).collect();
+//! let structure = Structure { atoms, cell: None };
+//! let image = ndarray::Array2::<f32>::zeros((32, 64));
+//! let sheet = ContactSheet::new("Four atoms")
+//!     .columns(2)
+//!     .push(Panel::structure(&structure, Field::around(&structure, Direction::AlongBeam, 2.0)).caption("structure"))
+//!     .push(Panel::micrograph(image.view(), 0.2).caption("image").marks("atoms", [(0.0, 1.0), (2.9, 1.0)]));
+//! let picture = sheet.render()?; // or sheet.write_png("sheet.png")?
+//! assert!(picture.width() > 2 * 360);
+//! # Ok::<(), atomlens_report::ReportError>(())
+//! ```
+//!
+//! Conventions: arrays are `[y, x]` with row 0 on top; element `[j, i]` is centred at `x = i * pixel`,
+//! `y = j * pixel`. Structures are seen with the beam, in the same orientation as the image. Scale bars are 1, 2 or 5
+//! times a power of ten, in pm, nm or µm, and exact to a fraction of a pixel.
+
+pub mod canvas;
+pub mod colour;
+pub mod contact_sheet;
+pub mod element_style;
+mod error;
+mod map_view;
+pub mod panel;
+pub mod plot;
+pub mod png;
+pub mod raster;
+pub mod scale_bar;
+pub mod structure_view;
+pub mod text;
+
+pub use colour::ColourMap;
+pub use contact_sheet::{ContactSheet, spread};
+pub use error::ReportError;
+pub use panel::Panel;
+pub use plot::Plot;
+pub use scale_bar::{length_label, short_number};
+pub use structure_view::{Direction, Field};
+
+pub use image::RgbImage;

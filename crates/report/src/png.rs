@@ -1,0 +1,58 @@
+//! Writing pictures.
+
+use std::path::Path;
+
+use image::{ImageFormat, RgbImage};
+
+use crate::ReportError;
+
+/// Writes a picture as PNG. It is written under a temporary name beside its place and then renamed, so that an
+/// interrupted program leaves either the whole picture or none.
+pub fn write(picture: &RgbImage, path: &Path) -> Result<(), ReportError> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = Path::new(&partial);
+    let encoded = picture.save_with_format(partial, ImageFormat::Png).map_err(|error| match error {
+        image::ImageError::IoError(source) => ReportError::Write { path: path.to_owned(), source },
+        source => ReportError::Encode { path: path.to_owned(), source },
+    });
+    let written = encoded.and_then(|()| {
+        std::fs::rename(partial, path).map_err(|source| ReportError::Write { path: path.to_owned(), source })
+    });
+    if written.is_err() {
+        // The first error is the one that matters; there may be nothing to remove.
+        let _ = std::fs::remove_file(partial);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::colour::from_hex;
+
+    #[test]
+    fn a_picture_is_written_whole_under_its_name_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("picture.png");
+        let picture = RgbImage::from_fn(7, 5, |x, y| from_hex(x * 0x102030 + y));
+        for _ in 0..2 {
+            write(&picture, &path).unwrap();
+            assert_eq!(image::open(&path).unwrap().into_rgb8(), picture);
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_place_that_does_not_exist_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("missing").join("picture.png");
+        let error = write(&RgbImage::new(2, 2), &path).unwrap_err();
+        assert!(matches!(error, ReportError::Write { .. }));
+        assert!(error.to_string().contains("picture.png"), "{error}");
+        // A folder in the picture's place cannot be replaced, and nothing is left behind.
+        let error = write(&RgbImage::new(2, 2), folder.path()).unwrap_err();
+        assert!(matches!(error, ReportError::Write { .. }), "{error}");
+        assert!(!folder.path().with_extension("partial").exists());
+    }
+}
