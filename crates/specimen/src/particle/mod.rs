@@ -341,3 +341,170 @@ fn icosahedron(
     let to_beam = orientation::turned_to_beam(axis, axis.any_orthogonal_vector()).unwrap_or_default();
     Ok(Shaped { places, inside, to_beam })
 }
+
+#[cfg(test)]
+mod tests {
+    use atomlens_core::glam::DVec2;
+
+    use super::*;
+
+    const GOLD_ANGSTROM: f64 = 4.08;
+
+    fn settings(text: &str) -> ParticleSettings {
+        toml::from_str(&format!("element = \"Au\"\n{text}")).unwrap()
+    }
+
+    /// A particle without growth and roughening.
+    fn bare(text: &str, seed: u64) -> Body {
+        let bare = "growth = { falling_fraction = 0, final_fraction = 0 }\nroughening = { removed_fraction = 0 }";
+        build(&settings(&format!("{text}\n{bare}")), SeedPath::new(seed)).unwrap()
+    }
+
+    fn columns(body: &Body) -> Vec<Vec<DVec2>> {
+        let mut columns = vec![Vec::new(); body.roles.len()];
+        for atom in &body.structure.atoms {
+            columns[atom.column.unwrap() as usize].push(atom.position_angstrom.truncate());
+        }
+        columns
+    }
+
+    fn shortest_bond_angstrom(body: &Body) -> f64 {
+        let places: Vec<DVec3> = body.structure.atoms.iter().map(|atom| atom.position_angstrom).collect();
+        let near = |i: usize| (0..i).map(|j| places[i].distance(places[j])).collect::<Vec<_>>();
+        (1..places.len()).flat_map(near).fold(f64::INFINITY, f64::min)
+    }
+
+    #[test]
+    fn projected_lattices_are_the_textbooks() {
+        // Shortest distance between columns and area of a column, in units of a and a^2: centred rectangle a by
+        // a / sqrt(2); square a / 2; triangles a / sqrt(6); rectangle a / sqrt(8) by a / sqrt(3).
+        let zones = [
+            ([1, 1, 0], 0.375_f64.sqrt(), 8.0_f64.sqrt().recip()),
+            ([1, 0, 0], 0.5, 0.25),
+            ([1, 1, 1], 6.0_f64.sqrt().recip(), 48.0_f64.sqrt().recip()),
+            ([1, 1, 2], 8.0_f64.sqrt().recip(), 24.0_f64.sqrt().recip()),
+        ];
+        for (zone_axis, shortest, area) in zones {
+            let text = format!(
+                "zone_axis = {zone_axis:?}\nradius_angstrom = 20\nface_100_distance = 1\nface_111_distance = 1"
+            );
+            let body = bare(&text, 3);
+            let columns = columns(&body);
+            for column in &columns {
+                assert!(column.iter().all(|place| place.distance(column[0]) < 1e-9), "{zone_axis:?}");
+            }
+            for (index, column) in columns.iter().enumerate() {
+                let others = columns.iter().enumerate().filter(|(other, _)| *other != index);
+                let found = others.map(|(_, other)| other[0].distance(column[0])).fold(f64::INFINITY, f64::min);
+                assert!((found - shortest * GOLD_ANGSTROM).abs() < 1e-9, "{zone_axis:?}: {found}");
+            }
+            let inner = columns.iter().filter(|column| column[0].length() < 15.0).count() as f64;
+            let expected = std::f64::consts::PI * 15.0_f64.powi(2) / (area * GOLD_ANGSTROM * GOLD_ANGSTROM);
+            assert!((inner / expected - 1.0).abs() < 0.05, "{zone_axis:?}: {inner}, expected {expected}");
+        }
+    }
+
+    #[test]
+    fn atoms_touch_at_the_distance_of_the_metal() {
+        let grown = build(&settings("radius_angstrom = 12\nshape = [\"truncated\", \"twinned\"]"), SeedPath::new(6));
+        assert!((shortest_bond_angstrom(&grown.unwrap()) - GOLD_ANGSTROM / 2.0_f64.sqrt()).abs() < 1e-9);
+        let strained = bare("radius_angstrom = 12\nstrain_percent = -2", 6);
+        assert!((shortest_bond_angstrom(&strained) - 0.98 * GOLD_ANGSTROM / 2.0_f64.sqrt()).abs() < 1e-9);
+        let relaxed = bare("radius_angstrom = 12\nsurface_relaxation_percent = 2", 6);
+        let shortest = shortest_bond_angstrom(&relaxed) / (GOLD_ANGSTROM / 2.0_f64.sqrt());
+        assert!((0.93..0.98).contains(&shortest), "{shortest}");
+    }
+
+    #[test]
+    fn growth_adds_half_of_the_atoms_by_default() {
+        let text = "radius_angstrom = 14";
+        let without = bare(text, 5).structure.atoms.len() as f64;
+        let grown = build(&settings(&format!("{text}\nroughening = {{ removed_fraction = 0 }}")), SeedPath::new(5));
+        assert!((grown.unwrap().structure.atoms.len() as f64 / without - 1.5).abs() < 0.01);
+    }
+
+    #[test]
+    fn twins_are_seen_edge_on() {
+        for zone_axis in [[1, 1, 0], [1, 1, 2]] {
+            for seed in 0..5 {
+                let body = bare(&format!("shape = \"twinned\"\nzone_axis = {zone_axis:?}\nradius_angstrom = 12"), seed);
+                for column in columns(&body) {
+                    assert!(column.iter().all(|place| place.distance(column[0]) < 1e-6), "{zone_axis:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_decahedron_shows_its_fivefold_axis() {
+        let text = "shape = \"decahedron\"\nradius_angstrom = 15\nnotch_rows = 1\nface_100_distance = 1\nface_111_distance = 1";
+        let body = bare(text, 1);
+        let columns = columns(&body);
+        assert!(columns.iter().all(|column| column.iter().all(|place| place.distance(column[0]) < 1e-9)));
+        let turn = DVec2::from_angle(2.0 * std::f64::consts::PI / 5.0);
+        for column in &columns {
+            let turned = turn.rotate(column[0]);
+            let image = columns.iter().find(|other| other[0].distance(turned) < 1e-6);
+            assert_eq!(image.map(Vec::len), Some(column.len()));
+        }
+        // On [001] of the first crystal, and along no other direction of it shown here, its atoms stand one cell apart.
+        let stacked = |body: &Body| {
+            let places: Vec<DVec3> = body.structure.atoms.iter().map(|atom| atom.position_angstrom).collect();
+            let above = |place: &&DVec3| {
+                let expected = **place + DVec3::Z * GOLD_ANGSTROM;
+                places.iter().any(|other| other.distance(expected) < 0.02 * GOLD_ANGSTROM)
+            };
+            places.iter().filter(above).count()
+        };
+        let across = bare(&format!("{text}\nzone_axis = [0, 0, 1]"), 1);
+        assert!(stacked(&across) > across.structure.atoms.len() / 10, "{}", stacked(&across));
+        assert_eq!(stacked(&body), 0);
+    }
+
+    #[test]
+    fn an_icosahedron_has_the_symmetry_of_its_axis() {
+        for fold in [2, 3, 5] {
+            let text = format!(
+                "shape = \"icosahedron\"\nradius_angstrom = 14\nface_111_distance = 1\nicosahedron_axis = {fold}"
+            );
+            let body = bare(&text, 1);
+            assert!([309, 561, 923].contains(&body.structure.atoms.len()));
+            let turn = DMat3::from_rotation_z(2.0 * std::f64::consts::PI / f64::from(fold));
+            for atom in &body.structure.atoms {
+                let image = turn * atom.position_angstrom;
+                assert!(body.structure.atoms.iter().any(|other| other.position_angstrom.distance(image) < 1e-6));
+                assert!((atom.column.unwrap() as usize) < body.roles.len());
+            }
+        }
+        let refused = build(&settings("shape = \"icosahedron\"\nicosahedron_axis = 4"), SeedPath::new(1)).unwrap_err();
+        assert!(refused.to_string().contains("icosahedron_axis = 4"), "{refused}");
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_particle() {
+        let mix = settings(
+            "shape = { truncated = 1, twinned = 1, decahedron = 1, icosahedron = 1 }\nradius_angstrom = { uniform = [6, 12] }",
+        );
+        for seed in 0..20 {
+            let first = build(&mix, SeedPath::new(seed)).unwrap();
+            assert_eq!(first, build(&mix, SeedPath::new(seed)).unwrap());
+            assert_ne!(first, build(&mix, SeedPath::new(seed + 1)).unwrap());
+        }
+        let written = toml::to_string(&mix).unwrap();
+        assert_eq!(toml::from_str::<ParticleSettings>(&written).unwrap(), mix);
+    }
+
+    #[test]
+    fn what_cannot_be_built_is_refused() {
+        let unknown = toml::from_str::<ParticleSettings>("element = \"Au\"\nradius_angstrm = 3").unwrap_err();
+        assert!(unknown.message().contains("radius_angstrm"));
+        let iron: ParticleSettings = toml::from_str("element = \"Fe\"").unwrap();
+        let error = build(&iron, SeedPath::new(1)).unwrap_err().to_string();
+        assert!(error.contains("Fe") && error.contains("lattice_constant_angstrom"), "{error}");
+        let given: ParticleSettings = toml::from_str("element = \"Fe\"\nlattice_constant_angstrom = 3.65").unwrap();
+        assert!(build(&given, SeedPath::new(1)).is_ok());
+        for text in ["radius_angstrom = -3", "radius_angstrom = 1e9", "twin_planes = { normal = [0, 1] }"] {
+            assert!(build(&settings(text), SeedPath::new(1)).is_err(), "{text}");
+        }
+    }
+}
