@@ -73,18 +73,18 @@ impl Crystal {
             let above = self.twin_planes_angstrom.get(segment).copied().unwrap_or(f64::INFINITY);
             let mirrored = segment % 2 == 1;
             let reach = self.reach(margin_angstrom);
-            for point in self.lattice_points(reach, segment) {
+            self.visit_lattice(reach, segment, |point| {
                 let height = point.dot(self.twin_normal);
                 // The layer of a twin plane belongs to both sides; it is counted with the side below.
                 if height <= below + TOLERANCE_ANGSTROM || height > above + TOLERANCE_ANGSTROM {
-                    continue;
+                    return;
                 }
                 let outside = self.outside(point, mirrored);
                 if outside <= margin_angstrom {
                     places.push(point);
                     inside.push(outside <= TOLERANCE_ANGSTROM);
                 }
-            }
+            });
         }
         (places, inside)
     }
@@ -107,8 +107,8 @@ impl Crystal {
         3.0_f64.sqrt() * (farthest + margin_angstrom)
     }
 
-    /// Lattice points of a twin segment within `reach` of the centre.
-    fn lattice_points(&self, reach: f64, segment: usize) -> Vec<DVec3> {
+    /// Calls `visit` for the lattice points of a twin segment within `reach` of the centre.
+    fn visit_lattice(&self, reach: f64, segment: usize, mut visit: impl FnMut(DVec3)) {
         let half = self.lattice_constant_angstrom / 2.0;
         // Undo the segment's mirrors to find the point's place in the lattice of the first segment.
         let untwin = |place: DVec3| {
@@ -120,7 +120,6 @@ impl Crystal {
         let middle = untwin(DVec3::ZERO) + self.centre_angstrom;
         let low = ((middle - reach) / half).to_array().map(|index| index.floor() as i64);
         let high = ((middle + reach) / half).to_array().map(|index| index.ceil() as i64);
-        let mut points = Vec::new();
         for i in low[0]..=high[0] {
             for j in low[1]..=high[1] {
                 for k in low[2]..=high[2] {
@@ -128,13 +127,12 @@ impl Crystal {
                         let place = DVec3::new(i as f64, j as f64, k as f64) * half - self.centre_angstrom;
                         let place = retwin(place);
                         if place.length_squared() <= reach * reach {
-                            points.push(place);
+                            visit(place);
                         }
                     }
                 }
             }
         }
-        points
     }
 }
 

@@ -133,8 +133,8 @@ fn zero() -> Distribution {
     Distribution::Constant(0.0)
 }
 
-/// Largest radius in angstrom: some millions of atoms.
-const LARGEST_RADIUS_ANGSTROM: f64 = 250.0;
+/// Farthest face from a particle's centre, in angstrom: some millions of atoms.
+const FARTHEST_FACE_ANGSTROM: f64 = 250.0;
 
 impl ParticleSettings {
     /// Particles of an element, all else as when left out of a recipe.
@@ -168,11 +168,12 @@ impl ParticleSettings {
             }
             Ok(())
         };
-        within("radius_angstrom", &self.radius_angstrom, 1.0, LARGEST_RADIUS_ANGSTROM, "1 to 250 angstrom")?;
+        within("radius_angstrom", &self.radius_angstrom, 1.0, FARTHEST_FACE_ANGSTROM, "1 to 250 angstrom")?;
         let faces = [("face_100_distance", &self.face_100_distance), ("face_111_distance", &self.face_111_distance)];
         let faces = faces.into_iter().chain(self.face_110_distance.iter().map(|knob| ("face_110_distance", knob)));
         for (key, knob) in faces {
-            within(key, knob, 0.1, 10.0, "0.1 to 10 radii")?;
+            let farthest = FARTHEST_FACE_ANGSTROM / self.radius_angstrom.range().1;
+            within(key, knob, 0.1, farthest, "0.1 radii to 250 angstrom from the centre")?;
         }
         if let Some(knob) = &self.lattice_constant_angstrom {
             within("lattice_constant_angstrom", knob, 2.0, 10.0, "2 to 10 angstrom")?;
@@ -292,11 +293,15 @@ fn decahedron(settings: &ParticleSettings, cell: f64, radius: f64, random: &mut 
     let mut steps = |knob: &Distribution, spacing: f64| {
         (knob.sample(random) * radius / (spacing * nearest)).round().max(0.0) as i32
     };
-    let rows = std::array::from_fn(|_| steps(&settings.face_100_distance, decahedron::face_spacing()).max(1));
+    let rows: [i32; 5] = std::array::from_fn(|_| steps(&settings.face_100_distance, decahedron::face_spacing()).max(1));
     let caps = std::array::from_fn(|_| {
         std::array::from_fn(|_| steps(&settings.face_111_distance, decahedron::cap_spacing()).max(1))
     });
-    let notches = std::array::from_fn(|_| settings.notch_rows.sample_count(random).min(1000) as i32);
+    // A notch deeper than half of the wedges beside it would cut through the axis.
+    let notches = std::array::from_fn(|plane| {
+        let deepest = (rows[plane].min(rows[(plane + 4) % 5]) - 1) / 2;
+        settings.notch_rows.sample_count(random).min(deepest as usize) as i32
+    });
     let margin = (margin_angstrom(settings, cell, radius) / (decahedron::face_spacing() * nearest)).ceil() as i32;
     let (places, inside) = Decahedron { rows, notches, caps }.sites(nearest, margin);
 
