@@ -105,7 +105,7 @@ pub fn build(
     seed: SeedPath,
 ) -> Result<Body, SpecimenError> {
     let mut random = seed.stream();
-    if !(settings.column_tolerance_angstrom > 0.0) {
+    if settings.column_tolerance_angstrom.is_nan() || settings.column_tolerance_angstrom <= 0.0 {
         return Err(SpecimenError::OutOfRange {
             key: "column_tolerance_angstrom",
             found: settings.column_tolerance_angstrom.to_string(),
