@@ -231,8 +231,13 @@ impl Problem {
     }
 }
 
-/// A word as messages show it: not longer than a line.
+/// A word as messages show it: not longer than a line, and on one.
 pub(crate) fn shown(word: &str) -> String {
     const LONGEST: usize = 40;
-    if word.chars().count() <= LONGEST { word.to_owned() } else { word.chars().take(LONGEST).chain(['…']).collect() }
+    let mut shown: String =
+        word.chars().take(LONGEST).map(|c| if c.is_control() || c == '\u{2028}' { ' ' } else { c }).collect();
+    if word.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
 }

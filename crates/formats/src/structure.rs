@@ -69,7 +69,8 @@ fn by_name(path: &Path) -> Option<StructureFormat> {
 fn by_content(bytes: &[u8]) -> Option<StructureFormat> {
     let text = crate::text::decode(bytes, "").ok()?;
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    if lines.clone().find(|line| !line.starts_with('#'))?.get(..5)?.eq_ignore_ascii_case("data_") {
+    let first = lines.clone().find(|line| !line.starts_with('#'))?;
+    if first.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("data_")) {
         return Some(StructureFormat::Cif);
     }
     if lines.next()?.parse::<u64>().is_ok() {

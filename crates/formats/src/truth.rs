@@ -14,7 +14,7 @@ use crate::whole_file::write_whole_file;
 use crate::{FormatError, ParseError, Problem};
 
 const HEADER: [&str; 6] = ["x_px", "y_px", "x_nm", "y_nm", "species", "atoms"];
-const NM_PER_ANGSTROM: f64 = 0.1;
+const ANGSTROM_PER_NM: f64 = 10.0;
 
 /// A row of a truth table.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,8 +40,8 @@ impl TruthRow {
         TruthRow {
             x_px: column.x_angstrom / grid.pixel_x_angstrom,
             y_px: column.y_angstrom / grid.pixel_y_angstrom,
-            x_nm: column.x_angstrom * NM_PER_ANGSTROM,
-            y_nm: column.y_angstrom * NM_PER_ANGSTROM,
+            x_nm: column.x_angstrom / ANGSTROM_PER_NM,
+            y_nm: column.y_angstrom / ANGSTROM_PER_NM,
             species: column.species(sheet),
             atoms: column.atom_count(),
         }

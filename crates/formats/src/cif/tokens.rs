@@ -61,6 +61,8 @@ pub(super) fn blocks(text: &str) -> Result<Vec<Block<'_>>, ParseError> {
     let mut tag: Option<String> = None;
     // The table being read, and whether its heading is complete.
     let mut table: Option<(Table<'_>, bool)> = None;
+    // Line of the last value outside of a loop.
+    let mut last_line = 0;
     let mut lexer = Lexer { text, place: 0, line: 1, at_line_start: true };
     while let Some((line, token)) = lexer.next_token()? {
         match token {
@@ -90,8 +92,11 @@ pub(super) fn blocks(text: &str) -> Result<Vec<Block<'_>>, ParseError> {
                     open.values.push(value);
                 }
                 (_, Some(tag)) => {
+                    last_line = line;
                     block.items.entry(tag).or_insert(value);
                 }
+                // Text that should have been in quotes, such as the names of phases.
+                _ if line == last_line => {}
                 _ => {
                     return Err(Problem::Invalid {
                         what: "a word",
@@ -225,9 +230,10 @@ mod tests {
     #[test]
     fn words_of_every_kind() {
         let text = "# comment\r\ndata_A\n_Cell.Length_a 3.9(2) # more\n_name 'a dog's life'\n_text\n;one\n two ; three\n;\n\
-                    _odd ?\nloop_\n_x\n_y\n1 \"2 3\"\n. '.'\n#end\n_after 4 data_b _z 5\n";
+                    _odd ?\nloop_\n_x\n_y\n1 \"2 3\"\n. '.'\n#end\n_after 4 data_b _z 5 without quotes\n";
         let blocks = blocks(text).unwrap();
         assert_eq!(blocks.len(), 3);
+        assert_eq!(blocks[2].items["_z"].text, "5");
         let block = &blocks[1];
         assert_eq!(block.items["_cell_length_a"].text, "3.9(2)");
         assert_eq!(block.items["_name"].text, "a dog's life");
@@ -237,7 +243,6 @@ mod tests {
         let table = block.table("_y").unwrap();
         let words: Vec<(&str, bool)> = table.values.iter().map(|value| (value.text, value.absent)).collect();
         assert_eq!(words, [("1", false), ("2 3", false), (".", true), (".", false)]);
-        assert_eq!(blocks[2].items["_z"].text, "5");
     }
 
     #[test]
