@@ -194,19 +194,26 @@ impl<T: Real> BandLimit<T> {
         let positive = self.positive_columns;
         let negative = self.negative_columns;
         row[positive..nx - negative].fill(Complex::new(T::zero(), T::zero()));
+        let whole = positive / BLOCK;
         for (block, piece) in blocks.chunks_exact(BLOCK * ny).enumerate() {
-            let piece = &piece[y * BLOCK..(y + 1) * BLOCK];
+            let piece: &[Complex<T>; BLOCK] =
+                piece[y * BLOCK..(y + 1) * BLOCK].try_into().expect("a row of a block has its length");
             let first = block * BLOCK;
-            if first + BLOCK <= positive {
+            if block < whole {
                 row[first..first + BLOCK].copy_from_slice(piece);
                 continue;
             }
-            for (offset, value) in piece.iter().enumerate() {
-                let column = first + offset;
+            // Negative frequencies lie at the row's end, one place off for every column that is not kept.
+            let shift = nx - negative - positive;
+            if first >= positive && first + BLOCK <= positive + negative {
+                row[first + shift..first + shift + BLOCK].copy_from_slice(piece);
+                continue;
+            }
+            for (column, value) in (first..).zip(piece) {
                 if column < positive {
                     row[column] = *value;
                 } else if column < positive + negative {
-                    row[nx - negative + (column - positive)] = *value;
+                    row[column + shift] = *value;
                 }
             }
         }
@@ -246,11 +253,7 @@ impl<T: Real> BandLimit<T> {
 
     /// Takes a block of columns from the rows layout and transforms them along y.
     fn gather_columns(&self, rows: &[Complex<T>], first: usize, space: &mut ColumnSpace<T>) {
-        for (y, row) in rows.chunks_exact(self.width()).enumerate() {
-            for (offset, value) in row[first..first + BLOCK].iter().enumerate() {
-                space.columns[offset * self.grid.ny + y] = *value;
-            }
-        }
+        gather_block(rows, self.width(), first, self.grid.ny, &mut space.columns);
         self.along_y[0].process_with_scratch(&mut space.columns, &mut space.scratch);
     }
 
@@ -294,20 +297,74 @@ impl<T: Real> BandLimit<T> {
             visit.values.fill(Complex::new(T::zero(), T::zero()));
             return;
         };
+        let [up, down] = self.filled_rows(visit.column);
         let ny = visit.values.len();
-        let half = ny / 2;
-        for (j, (value, by_ky)) in visit.values.iter_mut().zip(along_ky).enumerate() {
-            let weight = aperture[if j <= half { j } else { ny - j }];
-            *value = *value * (factor * by_ky) * weight;
+        let zero = Complex::new(T::zero(), T::zero());
+        visit.values[up..ny - down].fill(zero);
+        scale(&mut visit.values[..up], &along_ky[..up], aperture[..up].iter(), factor);
+        let (values, along_ky) = (&mut visit.values[ny - down..], &along_ky[ny - down..]);
+        scale(values, along_ky, aperture[1..=down].iter().rev(), factor);
+    }
+
+    /// How many frequencies along y a column may fill: from 0 up, and below 0.
+    pub(crate) fn filled_rows(&self, column: usize) -> [usize; 2] {
+        let ny = self.grid.ny;
+        let (up, down) = (ny.div_ceil(2), ny / 2);
+        if self.cutoff_per_angstrom.is_infinite() {
+            return [up, down];
+        }
+        let kx = self.frequency_x(column);
+        let highest = (self.cutoff_per_angstrom.powi(2) - kx * kx).max(0.0).sqrt();
+        let rows = (highest * self.grid.field_y_angstrom()).floor() as usize;
+        [up.min(rows + 1), down.min(rows)]
+    }
+}
+
+/// Multiplies values by a factor each, a weight each, and one factor for all.
+fn scale<'a, T: Real>(
+    values: &mut [Complex<T>],
+    factors: &[Complex<T>],
+    weights: impl Iterator<Item = &'a T>,
+    factor: Complex<T>,
+) {
+    for ((value, by_ky), weight) in values.iter_mut().zip(factors).zip(weights) {
+        *value = *value * (factor * by_ky) * *weight;
+    }
+}
+
+/// Takes the block of columns that begins at `first` from rows of `width` values, one column after the other. Works in
+/// squares, so that both sides are read and written a cache line at a time.
+pub(crate) fn gather_block<T: Real>(
+    rows: &[Complex<T>],
+    width: usize,
+    first: usize,
+    ny: usize,
+    columns: &mut [Complex<T>],
+) {
+    for (square, rows) in rows.chunks(width * BLOCK).enumerate() {
+        let height = rows.len() / width;
+        let mut values = [[Complex::new(T::zero(), T::zero()); BLOCK]; BLOCK];
+        for (values, row) in values.iter_mut().zip(rows.chunks_exact(width)) {
+            values.copy_from_slice(&row[first..first + BLOCK]);
+        }
+        for (offset, column) in columns.chunks_exact_mut(ny).enumerate() {
+            let column = &mut column[square * BLOCK..square * BLOCK + height];
+            for (value, row) in column.iter_mut().zip(&values) {
+                *value = row[offset];
+            }
         }
     }
 }
 
 /// Stores a block of columns, one after the other in `columns`, by rows: `[y][8]`.
 pub(crate) fn store_block<T: Real>(columns: &[Complex<T>], ny: usize, out: &mut [Complex<T>]) {
-    for (y, piece) in out.chunks_exact_mut(BLOCK).enumerate() {
-        for (offset, value) in piece.iter_mut().enumerate() {
-            *value = columns[offset * ny + y];
+    for (square, out) in out.chunks_mut(BLOCK * BLOCK).enumerate() {
+        let first = square * BLOCK;
+        let height = out.len() / BLOCK;
+        for (offset, column) in columns.chunks_exact(ny).enumerate() {
+            for (piece, value) in out.chunks_exact_mut(BLOCK).zip(&column[first..first + height]) {
+                piece[offset] = *value;
+            }
         }
     }
 }

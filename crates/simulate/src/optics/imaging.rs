@@ -223,7 +223,7 @@ impl<T: Real> ExitWave<T> {
             let transfer = Transfer::new(optics, &part, self.energy_ev);
             limit.column_synthesis(&mut blocks, |visit| {
                 visit.values.copy_from_slice(&self.spectrum[visit.column * ny..(visit.column + 1) * ny]);
-                let [up, down] = self.filled_rows(visit.column);
+                let [up, down] = limit.filled_rows(visit.column);
                 let theta_x = angle(limit.frequency_x(visit.column));
                 transfer.apply(theta_x, &angles_y[..up], &mut visit.values[..up]);
                 transfer.apply(theta_x, &angles_y[ny - down..], &mut visit.values[ny - down..]);
@@ -241,18 +241,5 @@ impl<T: Real> ExitWave<T> {
             );
         }
         Ok(Array2::from_shape_vec((ny, nx), intensity).expect("the vector has nx times ny elements"))
-    }
-
-    /// How many frequencies along y a column may fill: from 0 up, and below 0.
-    fn filled_rows(&self, column: usize) -> [usize; 2] {
-        let ny = self.limit.grid.ny;
-        let (up, down) = (ny.div_ceil(2), ny / 2);
-        if self.limit.cutoff_per_angstrom.is_infinite() {
-            return [up, down];
-        }
-        let kx = self.limit.frequency_x(column);
-        let highest = (self.limit.cutoff_per_angstrom.powi(2) - kx * kx).max(0.0).sqrt();
-        let rows = (highest * self.limit.grid.field_y_angstrom()).floor() as usize;
-        [up.min(rows + 1), down.min(rows)]
     }
 }

@@ -9,7 +9,7 @@ use rustfft::{Fft, FftPlanner};
 
 use super::{PlacedAtom, Placement};
 use crate::Real;
-use crate::fourier::{BLOCK, store_block};
+use crate::fourier::{BLOCK, gather_block, store_block};
 
 /// Structure factors by spreading on a finer grid.
 pub(super) struct Spread<T: Real> {
@@ -95,47 +95,46 @@ impl<T: Real> Spread<T> {
     pub(super) fn accumulate(&self, atoms: &[PlacedAtom], factors: &[T], scale: T, out: &mut [Complex<T>]) {
         let zero = Complex::new(T::zero(), T::zero());
         let half = self.nx / 2 + 1;
+        let width = half.next_multiple_of(BLOCK);
         let spread = self.spread(atoms);
-        // Rows first; only rows that an atom touches are not zero, but all are as quick to do.
-        let mut rows = vec![zero; self.fine_ny * half];
-        rows.par_chunks_mut(half * 16).zip(spread.par_chunks(self.fine_nx * 16)).for_each_init(
+        let mut rows = vec![zero; self.fine_ny * width];
+        rows.par_chunks_mut(width * 16).zip(spread.par_chunks(self.fine_nx * 16)).for_each_init(
             || (self.fine_rows.make_scratch_vec(), vec![T::zero(); self.fine_nx], vec![zero; self.fine_nx / 2 + 1]),
             |(scratch, real, complex), (rows, spread)| {
-                for (row, spread) in rows.chunks_exact_mut(half).zip(spread.chunks_exact(self.fine_nx)) {
+                for (row, spread) in rows.chunks_exact_mut(width).zip(spread.chunks_exact(self.fine_nx)) {
+                    // Rows that no atom touches stay zero: most of them, beside a particle.
                     if spread.iter().all(|value| value.is_zero()) {
                         continue;
                     }
                     real.copy_from_slice(spread);
                     // The lengths are the plan's own, so this cannot fail.
                     let _ = self.fine_rows.process_with_scratch(real, complex, scratch);
-                    row.copy_from_slice(&complex[..half]);
+                    row[..half].copy_from_slice(&complex[..half]);
                 }
             },
         );
         let quadrant_rows = self.ny / 2 + 1;
+        let up = self.ny.div_ceil(2);
+        let down = self.ny - up;
         out.par_chunks_mut(self.ny * BLOCK).enumerate().for_each_init(
             || (vec![zero; BLOCK * self.fine_ny], vec![zero; self.fine_columns.get_inplace_scratch_len()]),
             |(columns, scratch), (block, out)| {
                 let first = block * BLOCK;
-                let count = BLOCK.min(half - first);
-
-                for (y, row) in rows.chunks_exact(half).enumerate() {
-                    for (offset, value) in row[first..first + count].iter().enumerate() {
-                        columns[offset * self.fine_ny + y] = *value;
-                    }
-                }
-                self.fine_columns.process_with_scratch(&mut columns[..count * self.fine_ny], scratch);
-                for (offset, out) in out.chunks_exact_mut(self.ny).take(count).enumerate() {
+                gather_block(&rows, width, first, self.fine_ny, columns);
+                self.fine_columns.process_with_scratch(columns, scratch);
+                for (offset, out) in out.chunks_exact_mut(self.ny).take(half - first.min(half)).enumerate() {
                     let column = &columns[offset * self.fine_ny..(offset + 1) * self.fine_ny];
                     let factors = &factors[(first + offset) * quadrant_rows..(first + offset + 1) * quadrant_rows];
                     let scale = scale * self.correction_x[first + offset];
-                    let up = self.ny.div_ceil(2);
-                    for j in 0..up {
-                        out[j] += column[j] * (factors[j] * self.correction_y[j] * scale);
+                    let (positive, negative) = out.split_at_mut(up);
+                    let weights = factors.iter().zip(&self.correction_y);
+                    for ((out, value), (factor, correction)) in positive.iter_mut().zip(column).zip(weights) {
+                        *out += value * (*factor * *correction * scale);
                     }
-                    for j in up..self.ny {
-                        let back = self.ny - j;
-                        out[j] += column[self.fine_ny - back] * (factors[back] * self.correction_y[back] * scale);
+                    let column = &column[self.fine_ny - down..];
+                    let weights = factors[1..=down].iter().zip(&self.correction_y[1..=down]).rev();
+                    for ((out, value), (factor, correction)) in negative.iter_mut().zip(column).zip(weights) {
+                        *out += value * (*factor * *correction * scale);
                     }
                 }
             },
