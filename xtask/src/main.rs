@@ -1,2 +1,60 @@
-//! Chores of the repository.
-fn main() {}
+//! Chores of the repository: `cargo run --release -p xtask -- COMMAND`.
+//!
+//! - `layering` checks which crate depends on what, and that libraries neither print, nor read environment variables,
+//!   nor use global randomness. Exit code 0: all is well; 1: at least one violation, each named in a line; 2: the
+//!   command could not be run.
+//! - `layering --table` prints the rules as ARCHITECTURE.md has them.
+
+// A chore talks to whoever runs it.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod layering;
+mod metadata;
+mod source_scan;
+
+use std::process::ExitCode;
+
+use metadata::Workspace;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["layering"] => check_layering(),
+        ["layering", "--table"] => {
+            print!("{}", layering::table());
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("usage: cargo run --release -p xtask -- layering [--table]");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn check_layering() -> ExitCode {
+    let checked = Workspace::read().and_then(|workspace| {
+        let mut violations = layering::check(&workspace);
+        violations.extend(source_scan::check(&workspace)?);
+        Ok((workspace.packages.len(), violations))
+    });
+    match checked {
+        Ok((crates, violations)) if violations.is_empty() => {
+            println!("layering: {crates} crates depend on each other as ARCHITECTURE.md says");
+            ExitCode::SUCCESS
+        }
+        Ok((_, violations)) => {
+            for violation in &violations {
+                eprintln!("layering: {violation}");
+            }
+            eprintln!(
+                "layering: {} violation(s); the rules and their reasons are in ARCHITECTURE.md",
+                violations.len()
+            );
+            ExitCode::from(1)
+        }
+        Err(problem) => {
+            eprintln!("layering: {problem}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -193,13 +193,15 @@ impl Canvas {
         // Unit vectors of the light and of the highlight, the viewer being at +z.
         const LIGHT: [f32; 3] = [-0.45, -0.55, 0.70];
         let rim_width = (0.10 * radius).clamp(0.5, 2.0);
+        // On balls of a few pixels the rim would be all there is.
+        let rim = 0.8 * (radius / 5.0).min(1.0);
         self.shade(around(centre, radius + 1.0), |p| {
             let (x, y) = ((p.x - centre.x) / radius, (p.y - centre.y) / radius);
             let z = (1.0 - x * x - y * y).max(0.0).sqrt();
             let facing = (x * LIGHT[0] + y * LIGHT[1] + z * LIGHT[2]).max(0.0);
             let lit = mix(mix(BLACK, colour, 0.45 + 0.55 * facing), WHITE, 0.45 * facing.powi(8));
             let inside = radius - p.distance(centre);
-            let shaded = mix(lit, mix(BLACK, colour, 0.25), 0.8 * edge(rim_width - inside));
+            let shaded = mix(lit, mix(BLACK, colour, 0.25), rim * edge(rim_width - inside));
             (shaded, edge(inside))
         });
     }

@@ -15,8 +15,10 @@ pub const WHITE: Colour = image::Rgb([255, 255, 255]);
 pub const BLACK: Colour = image::Rgb([0, 0, 0]);
 /// What text is written in on white.
 pub const INK: Colour = image::Rgb([25, 25, 25]);
-/// What pixels without a finite value are painted in.
+/// What pixels without a finite value are painted in on a grey picture, where they are a fault.
 pub const NOT_A_NUMBER: Colour = image::Rgb([255, 0, 255]);
+/// What pixels without a finite value are painted in on a coloured map, where they are places without a result.
+pub const NO_RESULT: Colour = image::Rgb([238, 238, 238]);
 
 /// Colours for series and marks, told apart by the colour-blind and legible on grey: M. Okabe and K. Ito, "Color
 /// universal design" (2008), without its black, the strongest first.

@@ -92,17 +92,20 @@ impl ContactSheet {
             .collect();
         let title = Paragraph::fit(&self.title, 1.4 * size, text_width);
         let note = Paragraph::fit(&self.full_note(), 0.8 * size, text_width);
-        // Captions of a row start at one height, below its highest picture.
         let rows: Vec<(u32, u32)> = pictures
             .chunks(columns)
             .zip(captions.chunks(columns))
             .map(|(pictures, captions)| {
                 let highest = pictures.iter().map(RgbImage::height).max().unwrap_or(0);
-                (highest, captions.iter().map(Paragraph::height_px).max().unwrap_or(0))
+                let ends = pictures
+                    .iter()
+                    .zip(captions)
+                    .map(|(picture, caption)| caption_top(picture.height(), highest) + gap / 2 + caption.height_px());
+                (highest, ends.max().unwrap_or(0))
             })
             .collect();
         let block = |paragraph: &Paragraph| if paragraph.lines.is_empty() { 0 } else { paragraph.height_px() + gap };
-        let rows_height: u32 = rows.iter().map(|(picture, caption)| picture + gap / 2 + caption + gap).sum();
+        let rows_height: u32 = rows.iter().map(|(_, row_height)| row_height + gap).sum();
         let height = gap + block(&title) + rows_height + block(&note);
         crate::panel::check_size(width, height)?;
 
@@ -110,16 +113,16 @@ impl ContactSheet {
         let middle = 0.5 * width as f32;
         write_centred(&mut canvas, &title, middle, gap as f32, INK);
         let mut top = gap + block(&title);
-        for (row, (highest, caption_height)) in rows.iter().enumerate() {
+        for (row, (highest, row_height)) in rows.iter().enumerate() {
             for column in 0..columns {
                 let Some(picture) = pictures.get(row * columns + column) else { break };
                 let left = gap + column as u32 * (self.panel_width_px + gap);
                 canvas.paste(picture, left, top);
                 let centre = left as f32 + 0.5 * self.panel_width_px as f32;
-                let below = (top + highest + gap / 2) as f32;
+                let below = (top + caption_top(picture.height(), *highest) + gap / 2) as f32;
                 write_centred(&mut canvas, &captions[row * columns + column], centre, below, INK);
             }
-            top += highest + gap / 2 + caption_height + gap;
+            top += row_height + gap;
         }
         write_centred(&mut canvas, &note, middle, top as f32, from_hex(0x606060));
         Ok(canvas.into_image())
@@ -149,6 +152,11 @@ impl ContactSheet {
         };
         self.note.iter().cloned().chain(grey).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// Captions of a row start at one height, except below pictures that are much lower than the row's highest.
+fn caption_top(picture_height: u32, highest: u32) -> u32 {
+    if 4 * picture_height >= 3 * highest { highest } else { picture_height }
 }
 
 /// `wanted` indices out of `count`, evenly spread from the first to the last: which frames of a stack to show.

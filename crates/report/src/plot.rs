@@ -74,7 +74,7 @@ impl Plot {
 
         let size = text_size(width_px);
         let small = 0.85 * size;
-        let (x_ticks, x_step) = ticks(x_low, x_high, (width_px as f32 / (5.0 * size)) as usize);
+        let (x_ticks, x_step) = ticks(x_low, x_high, (width_px as f32 / (3.2 * size)) as usize);
         let (y_ticks, y_step) = ticks(y_low, y_high, 6);
         let y_labels: Vec<String> = y_ticks.iter().map(|value| tick_label(*value, y_step)).collect();
         let widest = y_labels.iter().map(|label| width(label, small)).fold(0.0, f32::max);

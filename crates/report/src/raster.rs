@@ -7,7 +7,7 @@
 use image::RgbImage;
 use ndarray::{Array2, ArrayView2, Axis};
 
-use crate::colour::{ColourMap, NOT_A_NUMBER};
+use crate::colour::{ColourMap, NO_RESULT, NOT_A_NUMBER};
 
 /// The values of the array at two percentiles (0 to 100) of its finite values; `None` without finite values.
 /// Between two values it is interpolated linearly.
@@ -46,15 +46,17 @@ fn resample_rows(array: ArrayView2<'_, f32>, rows: usize) -> Array2<f32> {
     resampled
 }
 
-/// Paints an array with a colour map between two values; numbers that are not finite stand out in magenta.
+/// Paints an array with a colour map between two values. What is not finite is magenta on a grey picture and light grey
+/// on a coloured map.
 pub fn paint(array: ArrayView2<'_, f32>, map: ColourMap, low: f32, high: f32) -> RgbImage {
     let table = map.table();
+    let missing = if map == ColourMap::Grey { NOT_A_NUMBER } else { NO_RESULT };
     let scale = if high > low { 255.0 / (high - low) } else { 0.0 };
     RgbImage::from_fn(array.ncols() as u32, array.nrows() as u32, |x, y| {
         let value = array[[y as usize, x as usize]];
         // A flat array is painted mid-scale.
         let level = if scale > 0.0 { ((value - low) * scale).round() } else { 127.0 };
-        if value.is_finite() { table[level.clamp(0.0, 255.0) as usize] } else { NOT_A_NUMBER }
+        if value.is_finite() { table[level.clamp(0.0, 255.0) as usize] } else { missing }
     })
 }
 

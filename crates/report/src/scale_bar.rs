@@ -20,7 +20,7 @@ pub fn length_label(length_angstrom: f64) -> String {
     let nm = length_angstrom / 10.0;
     let (value, unit) = match nm.abs() {
         // A margin of rounding, so that 0.1 nm given as 0.99999999 A is not 100 pm.
-        size if size < 0.0999999 => (nm * 1000.0, "pm"),
+        size if size > 0.0 && size < 0.0999999 => (nm * 1000.0, "pm"),
         size if size < 999.9999 => (nm, "nm"),
         _ => (nm / 1000.0, "µm"),
     };
@@ -85,7 +85,7 @@ mod tests {
             (200.0, "20 nm"),
             (10_000.0, "1 µm"),
             (-72.5, "-7.25 nm"),
-            (0.0, "0 pm"),
+            (0.0, "0 nm"),
         ] {
             assert_eq!(length_label(angstrom), label);
         }
