@@ -136,6 +136,8 @@ pub(crate) enum Violation {
     Direction { package: String, used: String, allowed: Vec<&'static str> },
     /// A rule forbids it.
     Forbidden { package: String, used: String, feature: Option<String>, reason: &'static str },
+    /// The crate asks for what it does not use.
+    Unused { package: String, used: String },
     /// A library does what only the program may.
     Source { place: String, found: &'static str, reason: &'static str },
 }
@@ -156,6 +158,9 @@ impl fmt::Display for Violation {
             }
             Violation::Forbidden { package, used, feature: Some(feature), reason } => {
                 write!(f, "{package} must never ask for the feature {feature} of {used}: {reason}")
+            }
+            Violation::Unused { package, used } => {
+                write!(f, "{package} asks for {used} and never uses it: take it out of its Cargo.toml")
             }
             Violation::Source { place, found, reason } => write!(f, "{place}: {found} in a library: {reason}"),
         }

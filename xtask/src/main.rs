@@ -1,8 +1,8 @@
 //! Chores of the repository: `cargo run --release -p xtask -- COMMAND`.
 //!
-//! - `layering` checks which crate depends on what, and that libraries neither print, nor read environment variables,
-//!   nor use global randomness. Exit code 0: all is well; 1: at least one violation, each named in a line; 2: the
-//!   command could not be run.
+//! - `layering` checks which crate depends on what, that libraries neither print, nor read environment variables, nor use
+//!   global randomness, and that no crate asks for a dependency that it does not use. Exit code 0: all is well; 1: at
+//!   least one violation, each named in a line; 2: the command could not be run.
 //! - `layering --table` prints the rules as ARCHITECTURE.md has them.
 
 // A chore talks to whoever runs it.
@@ -35,6 +35,7 @@ fn check_layering() -> ExitCode {
     let checked = Workspace::read().and_then(|workspace| {
         let mut violations = layering::check(&workspace);
         violations.extend(source_scan::check(&workspace)?);
+        violations.extend(source_scan::unused_dependencies(&workspace)?);
         Ok((workspace.packages.len(), violations))
     });
     match checked {

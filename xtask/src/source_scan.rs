@@ -1,4 +1,4 @@
-//! What a library must not do, looked for in its source.
+//! What a library must not do, and dependencies that nothing uses, looked for in the sources.
 //!
 //! The scan knows no Rust: it takes code line by line, leaves out comments and whole items under `#[cfg(test)]`
 //! (which rustfmt ends with a brace in the first column), and looks for names.
@@ -47,6 +47,28 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Vec<Violation>, String> {
             let text =
                 std::fs::read_to_string(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
             violations.extend(scan(&file.display().to_string(), &text));
+        }
+    }
+    Ok(violations)
+}
+
+/// Dependencies whose names occur nowhere in the crate that asks for them.
+pub(crate) fn unused_dependencies(workspace: &Workspace) -> Result<Vec<Violation>, String> {
+    let mut violations = Vec::new();
+    for package in &workspace.packages {
+        let folder = package.manifest_path.parent().unwrap_or(Path::new("."));
+        let mut files = Vec::new();
+        for part in ["src", "tests", "examples", "benches"].map(|part| folder.join(part)).iter().filter(|p| p.is_dir())
+        {
+            sources(part, &mut files).map_err(|error| format!("cannot read {}: {error}", part.display()))?;
+        }
+        let texts: Vec<String> = files.iter().filter_map(|file| std::fs::read_to_string(file).ok()).collect();
+        for dependency in &package.dependencies {
+            let name = dependency.name.replace('-', "_");
+            if !texts.iter().any(|text| has_name(text, &name)) {
+                let (package, used) = (package.name.clone(), dependency.name.clone());
+                violations.push(Violation::Unused { package, used });
+            }
         }
     }
     Ok(violations)
@@ -155,5 +177,21 @@ fn g() {
         let found = check(&workspace).unwrap();
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].to_string().contains("report"), "{}", found[0]);
+    }
+
+    #[test]
+    fn dependencies_that_nothing_uses_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        for (part, text) in [("src", "use used_crate::Thing;\n"), ("tests", "use for_tests::Thing;\n")] {
+            std::fs::create_dir(folder.path().join(part)).unwrap();
+            std::fs::write(folder.path().join(part).join("file.rs"), text).unwrap();
+        }
+        let dependency = |name: &str| serde_json::json!({ "name": name, "kind": null });
+        let dependencies = ["used-crate", "for-tests", "used"].map(dependency);
+        let manifest = folder.path().join("Cargo.toml");
+        let package = serde_json::json!({ "name": "x", "manifest_path": manifest, "dependencies": dependencies });
+        let workspace = Workspace::parse(&serde_json::json!({ "packages": [package] }).to_string()).unwrap();
+        let found = unused_dependencies(&workspace).unwrap();
+        assert_eq!(found, [Violation::Unused { package: "x".to_owned(), used: "used".to_owned() }]);
     }
 }
