@@ -1,8 +1,8 @@
 //! Random specimens with their truth: nanoparticles, single layers, supports, defects, dynamics.
 //!
-//! A specimen is made in four steps, each a module: a *body* (particle or layer) on its zone axis, where
-//! its atomic columns are told apart; an optional *support*; the *stage*, which turns, tilts and places
-//! everything in the box of the simulation; and, for movies, *dynamics*.
+//! A specimen ([`SpecimenSettings::build`]) is made in four steps, each a module: a *body* (particle, layer or structure
+//! file) on its zone axis, where its atomic columns are told apart; an optional *support*; the *stage*, which turns,
+//! tilts and places everything in the box of the simulation; and, for movies, *dynamics*.
 //! Settings are plain data, each knob a [`Distribution`](atomlens_core::Distribution); the same settings
 //! and [`SeedPath`](atomlens_core::SeedPath) give the same specimen.
 
@@ -10,14 +10,17 @@ use atomlens_core::{Column, ColumnRole, Structure};
 
 pub mod dynamics;
 pub mod error;
+pub mod file;
 pub mod layer;
-pub mod support;
 pub mod particle;
+pub mod settings;
 pub mod stage;
+pub mod support;
 pub mod thermal;
 pub mod zone;
 
 pub use error::SpecimenError;
+pub use settings::{BodySettings, SpecimenSettings};
 
 /// A specimen in the box of the simulation, with its truth.
 #[derive(Debug, Clone, PartialEq)]

@@ -152,7 +152,10 @@ mod tests {
         };
         let field = [50.0, 60.0];
         for body in bodies {
-            for support in ["none", "amorphous_carbon", "graphene"] {
+            for support in ["none", "amorphous_carbon", "graphene", "oxide"] {
+                if support == "oxide" && !body.contains("nanoparticle") && !body.contains("sphere") {
+                    continue;
+                }
                 let recipe = settings(&format!("[body]\n{body}\n[support]\nkind = \"{support}\""));
                 let build = |seed| recipe.build(field, Some(&copper), SeedPath::new(seed)).unwrap();
                 let specimen = build(5);
