@@ -3,8 +3,7 @@
 //! A comment line; a line with a number, the cell's lengths in nm and its angles in degree; a line
 //! an atom with symbol, fractional coordinates, occupancy and `B_iso` in nm^2 (three more numbers
 //! are ignored); a `*` ends the list. Compatible with the files of Dr. Probe and CELSLC 1.x
-//! (J. Barthel, doi:10.1016/j.ultramic.2018.06.003; the format is described at
-//! <https://er-c.org/barthel/drprobe/celfile.html>).
+//! (J. Barthel, doi:10.1016/j.ultramic.2018.06.003), whose manual describes the format.
 //!
 //! `B_iso = 8 pi^2 <u^2>`, with `<u^2>` the mean square displacement along one direction: strontium
 //! in SrTiO3 at room temperature has B = 0.62 angstrom^2, in a cell file 0.0062.
@@ -97,7 +96,7 @@ mod tests {
         assert_eq!(structure.atoms.len(), 3);
         assert!((structure.atoms[1].position_angstrom - DVec3::splat(1.9525)).length() < 1e-12);
         assert_eq!(structure.atoms[2].occupancy, 0.9);
-        // B(Sr) = 0.6214 angstrom^2 (Abramov et al. 1995, doi:10.1107/S0108768195003752, 296 K): sqrt(B / 8 pi^2).
+        // B(Sr) = 0.6214 angstrom^2 at 296 K (Y. A. Abramov et al., Acta Cryst. B 51, 942 (1995)): sqrt(B / 8 pi^2).
         let rms = structure.atoms[0].rms_displacement_angstrom.unwrap();
         assert!((rms - 0.08871).abs() < 1e-5, "{rms}");
     }

@@ -4,8 +4,8 @@
 //! <https://www.ccpem.ac.uk/mrc-format/mrc2014/>). Written as image stacks (space group 0, `mz` = 1), little
 //! endian, mode 2 for float and mode 6 for 16 bits; 8 bits a pixel go into mode 6 too, since mode 0 is
 //! signed. The cell's lengths over `mx` and `my` are the pixel size in angstrom. Images follow one
-//! another with the focus running faster than the frame, row 0 first: mrcfile, EMAN and Fiji show row 0 on top
-//! or at the bottom as each of them is used to; the pixels are the same. Compatible with mrcfile.
+//! another with the focus running faster than the frame, row 0 first; programs that count y upwards, such as
+//! IMOD, draw row 0 at the bottom. Compatible with mrcfile.
 //!
 //! The header's layout comes from the crate `mrc`. Its writer is not used: it reads the whole file
 //! back from the disk to gather the statistics, and it wants to own the file, which then could not be renamed

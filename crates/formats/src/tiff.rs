@@ -1,6 +1,6 @@
 //! TIFF images and stacks with the calibration that ImageJ and Fiji read.
 //!
-//! Defined in TIFF 6.0 (<https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf>); above 4 GB the
+//! Defined in TIFF, revision 6.0 (Aldus, 1992); above 4 GB the
 //! file is a BigTIFF, which Fiji opens through Bio-Formats. Grey, 8 or 16 bits or 32-bit float, not
 //! compressed, one page an image, the focus running faster than the frame. The pixel size is in
 //! `XResolution` and `YResolution` (pixels a nm) with `unit=nm` in the description of the first page, and
@@ -154,7 +154,31 @@ fn as_fraction(value: f64) -> (u32, u32) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
+    use ::tiff::decoder::{Decoder, DecodingResult};
+    use ndarray::Array4;
+
     use super::*;
+
+    #[test]
+    fn files_above_4_gb_hold_the_same_pages() {
+        let data = Array4::from_shape_fn((2, 3, 4, 5), |(t, f, y, x)| (t * 60 + f * 20 + y * 5 + x) as u16);
+        let frames = Frames { data: PixelData::U16(data.view()), pixel_x_angstrom: 0.1, pixel_y_angstrom: 0.1 };
+        let mut file = Cursor::new(Vec::new());
+        let encoder = TiffEncoder::new_big(&mut file).unwrap();
+        encode::<Gray16, _, TiffKindBig>(encoder, data.view(), &frames, "big").unwrap();
+        file.set_position(0);
+        let mut decoder = Decoder::new(file).unwrap();
+        for page in data.clone().into_shape_with_order((6, 20)).unwrap().outer_iter() {
+            let DecodingResult::U16(found) = decoder.read_image().unwrap() else { panic!("another type") };
+            assert_eq!(found, page.to_vec());
+            if decoder.more_images() {
+                decoder.next_image().unwrap();
+            }
+        }
+        assert!(!decoder.more_images());
+    }
 
     #[test]
     fn round_pixel_sizes_are_exact() {

@@ -1,7 +1,7 @@
 """Opens what atomlens-formats writes with ASE, NumPy, tifffile and mrcfile, and compares what it
 reads with what ASE reads.
 
-    pip install ase numpy tifffile mrcfile
+    pip install ase numpy tifffile mrcfile spglib
     python crates/formats/tests/check_with_python.py [STRUCTURE ..]
 
 Further structure files, such as a folder of CIFs, are read by both and compared. Prints a table;
@@ -18,6 +18,7 @@ from pathlib import Path
 import ase.io
 import mrcfile
 import numpy as np
+import spglib
 import tifffile
 from ase.spacegroup import Spacegroup, crystal
 
@@ -195,6 +196,35 @@ def space_groups(folder):
     check("space groups", compared == 230, f"{compared} compared with ASE, largest distance {worst:.1e} A")
 
 
+def hall_symbols(folder):
+    """Every Hall symbol of the International Tables: a general site's orbit against spglib's operations."""
+    cell = "".join(f"_cell_{tag} {value}\n" for tag, value in [("length_a", 10), ("length_b", 10), ("length_c", 10)])
+    site = np.array([0.123, 0.277, 0.391])
+    paths = []
+    for number in range(1, 531):
+        # spglib marks the quotes of axes with = and leaves no other sign.
+        symbol = spglib.get_spacegroup_type(number).hall_symbol.replace("=", '"')
+        path = folder / f"hall_{number}.cif"
+        path.write_text(
+            f"data_x\n{cell}_space_group_name_Hall\n;{symbol}\n;\nloop_\n_atom_site_label\n_atom_site_fract_x\n"
+            f"_atom_site_fract_y\n_atom_site_fract_z\nAu1 {site[0]} {site[1]} {site[2]}\n"
+        )
+        paths.append(path)
+    read = dumped(paths)
+    good = 0
+    for number, path in enumerate(paths, 1):
+        found = read[str(path)]
+        operations = spglib.get_symmetry_from_database(number)
+        expected = (np.einsum("nij,j->ni", operations["rotations"], site) + operations["translations"]) % 1.0
+        same = not found["error"] and len(found["atoms"]) == len(expected)
+        for _, place, *_ in found["atoms"] if same else []:
+            difference = expected - place / 10
+            same &= np.abs(difference - np.round(difference)).max(axis=1).min() < 1e-9
+        check(path.stem, same, "" if same else f"{path.read_text().splitlines()[5]} {found['error'] or len(found['atoms'])} {len(expected)}")
+        good += same
+    check("Hall symbols", good == 530, f"{good} of 530 give the operations of spglib")
+
+
 def files(paths):
     read = dumped(paths)
     good = 0
@@ -205,6 +235,9 @@ def files(paths):
         except Exception as error:
             print(f"note {path.name}: ASE fails ({type(error).__name__}: {str(error)[:60]}); here: {found['error'] or str(len(found['atoms'])) + ' atoms'}")
             continue
+        if "occupancy" in atoms.info and "spacegroup_kinds" in atoms.arrays:
+            # Empty sites are left out here.
+            atoms = atoms[[any(atoms.info["occupancy"][str(k)].values()) for k in atoms.arrays["spacegroup_kinds"]]]
         if found["error"]:
             check(path.name, False, found["error"])
             continue
@@ -222,6 +255,7 @@ with tempfile.TemporaryDirectory() as name:
     structures(Path(name))
     arrays_and_images(Path(name))
     space_groups(Path(name))
+    hall_symbols(Path(name))
     if sys.argv[1:]:
         files([Path(p).resolve() for p in sys.argv[1:]])
 print("all agree" if not FAILED else f"{len(FAILED)} differ: {', '.join(FAILED[:20])}")

@@ -36,6 +36,9 @@ fn corpus() -> Vec<(&'static str, Vec<u8>, Reader)> {
         _atom_site_U_iso_or_equiv\nCe1 0 0 0 0.5 0.01\nZr1 0 0 0 0.5 ?\nO1 0.3333 0.6667 1/4 1 .\n\
         loop_\n_atom_site_aniso_label\n_atom_site_aniso_U_11\n_atom_site_aniso_U_22\n_atom_site_aniso_U_33\n\
         _atom_site_aniso_U_12\n_atom_site_aniso_U_13\n_atom_site_aniso_U_23\nO1 0.01 0.01 0.04 0.005 0 0\n";
+    let hall = "data_a\n_cell_length_a 4\n_cell_length_b 4\n_cell_length_c 6\n_space_group_name_Hall '-P 4ac 2\" -3 (0 0 3)'\n\
+        _symmetry_space_group_name_Hall '-I 4bd 2c 3'\nloop_\n_atom_site_type_symbol\n_atom_site_fract_x\n\
+        _atom_site_fract_y\n_atom_site_fract_z\n_atom_site_B_iso_or_equiv\nFe3+ 0.125 0.2 0.3 0.5\nO2- 0.01 0.4 0.9 .\n";
     let cell = "# cell\n 0 0.39 0.39 0.39 90 90 90\nSr2+ 0 0 0 1 0.0062 0 0 0\nO2- 0.5 0.5 0 0.9 0.0073 0 0 0\n*\n";
     let table = "x_px,y_px,x_nm,y_nm,species,atoms\n1.5,2,0.1,0.2,Au,3\n3,4,0.3,0.4,\"S,2\",2\n";
     let array = |descriptor: &str, data: usize| {
@@ -50,6 +53,7 @@ fn corpus() -> Vec<(&'static str, Vec<u8>, Reader)> {
         ("extended xyz", extended.into(), structures),
         ("xyz", plain.into(), structures),
         ("cif", crystal.into(), cif),
+        ("cif with a Hall symbol", hall.into(), cif),
         ("cel", cell.into(), cel),
         ("truth", table.into(), truth),
         ("npy complex64", array("<c8", 48), npy),

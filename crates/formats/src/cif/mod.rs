@@ -9,13 +9,15 @@
 //! What is read: cell, symmetry operations, the sites with coordinates (fractional or Cartesian),
 //! occupancies and displacement parameters. Standard uncertainties, `3.905(2)`, are dropped. The
 //! operations are applied and images of a site that coincide (special positions) are merged; mixed
-//! sites stay as several atoms at one place, each with its occupancy. A file with nothing but a
-//! space group's name is read if that is P 1 and refused otherwise.
+//! sites stay as several atoms at one place, each with its occupancy; empty sites are left out. A file
+//! without operations is read if it has a Hall symbol or is in P 1, and refused otherwise: a
+//! Hermann-Mauguin symbol or a number leaves the choice of origin and axes open.
 //!
 //! Conventions: `a` along x, `b` in the plane of x and y. `U_iso = <u^2>` and `B_iso = 8 pi^2 <u^2>` with
 //! `<u^2>` the mean square displacement along one direction (K. N. Trueblood et al.,
 //! doi:10.1107/S0108767396005697); anisotropic parameters are reduced to their equivalent isotropic one.
 
+mod hall;
 mod read;
 mod symmetry;
 mod tokens;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use atomlens_core::glam::{DMat3, DVec3};
 use atomlens_core::{Atom, Cell, Element, Structure};
 
+use super::hall::operations_of_hall;
 use super::symmetry::{Operation, orbit, shortest};
 use super::tokens::{Block, Table, Value, blocks};
 use super::{checked_cell, rms_displacement_of_b, rms_displacement_of_u};
@@ -123,7 +124,13 @@ fn operations(block: &Block<'_>) -> Result<Vec<Operation>, ParseError> {
             return Ok(operations);
         }
     }
-    // No operations: only P 1 can do without.
+    for tag in ["_space_group_name_hall", "_symmetry_space_group_name_hall"] {
+        let hall = block.items.get(tag).filter(|value| !value.absent);
+        if let Some(operations) = hall.and_then(|value| operations_of_hall(value.text)) {
+            return Ok(operations);
+        }
+    }
+    // Other names leave origin and axes open; only P 1 has no choice.
     let names = [
         "_space_group_name_h-m_alt",
         "_symmetry_space_group_name_h-m",
