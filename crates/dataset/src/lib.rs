@@ -1,1 +1,20 @@
-//! atomlens dataset.
+//! From a recipe and a seed to an endless stream of (image or series or movie, truth).
+//!
+//! A [`Recipe`] says how specimens, optics and camera are drawn. A [`Simulator`] makes the sample of any number;
+//! the same recipe, seed and number give the same sample, whatever was made before and on however many
+//! threads. A [`SampleStream`] makes them in the background and hands them out in order.
+//!
+//! Nothing here reads a file: what a recipe refers to is handed over as [`Resources`].
+
+pub mod error;
+pub mod knobs;
+pub mod recipe;
+pub mod sample;
+pub mod simulator;
+pub mod stream;
+
+pub use error::DatasetError;
+pub use recipe::Recipe;
+pub use sample::{Drawn, Sample};
+pub use simulator::{Resources, Simulator};
+pub use stream::{SampleStream, StreamSettings};

@@ -20,9 +20,9 @@ use crate::fourier::Direction;
 use crate::potential::{PotentialBuilder, PotentialSettings, SlicedStructure};
 use crate::{BandLimit, Real, SimulateError};
 
-/// Scattering angle that a grid must carry for a multislice to make sense, in radian: that of an
-/// objective aperture admitting 1 angstrom fringes at 300 keV.
-const SMALLEST_USEFUL_ANGLE_RAD: f64 = 0.02;
+/// Spatial frequency that a wave must at least carry, in 1 / angstrom: fringes of two thirds of an angstrom, just beyond what
+/// microscopes resolve. A grid that cannot hold it gives waves that only look like some.
+const SMALLEST_USEFUL_FREQUENCY_PER_ANGSTROM: f64 = 1.5;
 
 /// What a multislice needs to know besides the structure.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -78,7 +78,7 @@ impl Multislice {
         }
         let grid = sliced.grid(nx, ny);
         let limit = BandLimit::<T>::two_thirds(grid)?;
-        check_sampling(&grid, limit.cutoff_per_angstrom * wavelength_angstrom(self.energy_ev))?;
+        check_sampling(&grid, limit.cutoff_per_angstrom, wavelength_angstrom(self.energy_ev))?;
         let builder = PotentialBuilder::<T>::new(sliced, nx, ny);
         let mut pass = Pass::new(self, &limit, &builder, sliced.slice_thickness_angstrom());
         let count = builder.slice_count();
@@ -96,19 +96,20 @@ impl Multislice {
     }
 }
 
-fn check_sampling(grid: &Grid, carried_rad: f64) -> Result<(), SimulateError> {
-    if carried_rad >= SMALLEST_USEFUL_ANGLE_RAD {
+fn check_sampling(grid: &Grid, carried_per_angstrom: f64, wavelength_angstrom: f64) -> Result<(), SimulateError> {
+    // A grid that was chosen to just hold the frequency must not fail by rounding.
+    if carried_per_angstrom >= SMALLEST_USEFUL_FREQUENCY_PER_ANGSTROM * (1.0 - 1e-9) {
         return Ok(());
     }
     let coarser = grid.pixel_x_angstrom.max(grid.pixel_y_angstrom);
-    let needed_pixel = coarser * carried_rad / SMALLEST_USEFUL_ANGLE_RAD;
+    let needed_pixel = coarser * carried_per_angstrom / SMALLEST_USEFUL_FREQUENCY_PER_ANGSTROM;
     let needed = |field: f64| atomlens_core::grid::next_fast_length((field / needed_pixel).ceil() as usize);
     Err(SimulateError::Undersampled {
         nx: grid.nx,
         ny: grid.ny,
         pixel_angstrom: coarser,
-        carried_mrad: carried_rad * 1e3,
-        needed_mrad: SMALLEST_USEFUL_ANGLE_RAD * 1e3,
+        carried_mrad: carried_per_angstrom * wavelength_angstrom * 1e3,
+        needed_mrad: SMALLEST_USEFUL_FREQUENCY_PER_ANGSTROM * wavelength_angstrom * 1e3,
         needed_nx: needed(grid.field_x_angstrom()),
         needed_ny: needed(grid.field_y_angstrom()),
     })

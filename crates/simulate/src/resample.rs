@@ -24,6 +24,16 @@ pub fn resample<T: Real>(
     ny: usize,
     filter: impl Fn(f64, f64) -> f64 + Sync,
 ) -> Result<Array2<T>, SimulateError> {
+    transform(image, grid, nx, ny, |kx, ky| Complex::new(T::of(filter(kx, ky)), T::zero()))
+}
+
+fn transform<T: Real>(
+    image: &Array2<T>,
+    grid: Grid,
+    nx: usize,
+    ny: usize,
+    filter: impl Fn(f64, f64) -> Complex<T> + Sync,
+) -> Result<Array2<T>, SimulateError> {
     let (found_y, found_x) = image.dim();
     if (found_y, found_x) != (grid.ny, grid.nx) {
         return Err(SimulateError::Shape { found_y, found_x, expected_y: grid.ny, expected_x: grid.nx });
@@ -43,7 +53,7 @@ pub fn resample<T: Real>(
     from.column_analysis(&rows, &mut spectrum, |_| {});
     drop(rows);
 
-    let scale = 1.0 / grid.pixels() as f64;
+    let scale = T::of(1.0 / grid.pixels() as f64);
     let ky = target.frequencies_y();
     let mut blocks = vec![zero; to.len()];
     to.column_synthesis(&mut blocks, |visit| {
@@ -54,7 +64,7 @@ pub fn resample<T: Real>(
         for (j, value) in visit.values.iter_mut().enumerate() {
             let index = if 2 * j < ny { j as i64 } else { j as i64 - ny as i64 };
             if let Some(row) = shared(index, grid.ny, ny) {
-                *value = source[row] * T::of(scale * filter(kx, ky[j]));
+                *value = source[row] * filter(kx, ky[j]) * scale;
             }
         }
     });
@@ -70,6 +80,19 @@ pub fn resample<T: Real>(
         },
     );
     Ok(Array2::from_shape_vec((ny, nx), out).expect("the vector has nx times ny elements"))
+}
+
+/// Moves a periodic image, shape `[y, x]` on `grid`, by any distance along x and y in angstrom: its spectrum is multiplied by
+/// `exp(-2 pi i k.d)`.
+///
+/// # Errors
+/// As [`resample`].
+pub fn shift<T: Real>(image: &Array2<T>, grid: Grid, distance_angstrom: [f64; 2]) -> Result<Array2<T>, SimulateError> {
+    let [x, y] = distance_angstrom;
+    transform(image, grid, grid.nx, grid.ny, |kx, ky| {
+        let (sin, cos) = (-std::f64::consts::TAU * (kx * x + ky * y)).sin_cos();
+        Complex::new(T::of(cos), T::of(sin))
+    })
 }
 
 /// Where a signed frequency index lies in a transform of `from` samples, if both that and one of `to` samples hold it. A
@@ -125,6 +148,17 @@ mod tests {
         let grid = Grid::covering(20.0, 20.0, 64, 64);
         let found = resample(&wave(&grid, 20.0, 3.0), grid, 32, 32, |_, _| 1.0).unwrap();
         assert!(found.iter().all(|value| (value - 1.0).abs() < 1e-12));
+    }
+
+    #[test]
+    fn a_shift_moves_the_image() {
+        let grid = Grid::covering(32.0, 48.0, 64, 96);
+        let found = shift(&wave(&grid, 3.0, 5.0), grid, [4.0, -3.0]).unwrap();
+        let original = wave(&grid, 3.0, 5.0);
+        for ((y, x), value) in found.indexed_iter() {
+            let source = original[[(y + 6) % 96, (x + 64 - 8) % 64]];
+            assert!((value - source).abs() < 1e-12);
+        }
     }
 
     #[test]

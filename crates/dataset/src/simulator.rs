@@ -1,0 +1,408 @@
+//! Makes samples: draws a specimen, computes its exit waves, images them, exposes the camera.
+
+use std::collections::BTreeMap;
+use std::f64::consts::TAU;
+use std::path::PathBuf;
+
+use atomlens_core::glam::DVec3;
+use atomlens_core::grid::next_fast_length;
+use atomlens_core::{Column, Distribution, Grid, Micrograph, RandomStream, SeedPath, Structure};
+use atomlens_simulate::camera::{Camera, HotPixels, TransferCurve};
+use atomlens_simulate::optics::{Aperture, Coherence};
+use atomlens_simulate::resample::{Motion, resample};
+use atomlens_simulate::{ExitWave, Multislice, Optics, PotentialSettings};
+use atomlens_specimen::{Specimen, thermal};
+use ndarray::{Array2, Array4, s};
+
+use crate::recipe::{FocalSeriesSettings, OpticsSettings};
+use crate::{DatasetError, Drawn, Recipe, Sample};
+
+/// What a recipe refers to, read by whoever may read files.
+#[derive(Debug, Clone, Default)]
+pub struct Resources {
+    /// The structure of [`SpecimenSettings::structure_path`](atomlens_specimen::SpecimenSettings::structure_path).
+    pub structure: Option<Structure>,
+    /// The curves of [`Recipe::curve_paths`], by path.
+    pub curves: BTreeMap<PathBuf, TransferCurve>,
+}
+
+/// Makes the samples of a recipe and a seed.
+#[derive(Debug, Clone)]
+pub struct Simulator {
+    recipe: Recipe,
+    resources: Resources,
+    seed: SeedPath,
+}
+
+/// A specimen with its exit waves, one for each frozen-phonon configuration.
+#[derive(Debug, Clone)]
+pub struct Exposable {
+    specimen_number: u64,
+    specimen: Specimen,
+    waves: Vec<ExitWave<f32>>,
+    /// Size of the image in pixels and its sampling.
+    view: View,
+    energy_kev: f64,
+    beam_tilt_mrad: [f64; 2],
+}
+
+/// The image within the box that is simulated.
+#[derive(Debug, Clone, Copy)]
+struct View {
+    /// The image.
+    image: Grid,
+    /// The whole box with the pixels of the image.
+    whole: Grid,
+    /// Pixels of the box to the left of the image and above it.
+    margin: usize,
+}
+
+impl View {
+    fn draw(recipe: &Recipe, random: &mut RandomStream) -> View {
+        let [nx, ny] = recipe.image.pixels.each();
+        let pixel = recipe.image.pixel_size_angstrom.sample(random);
+        let margin = (recipe.image.margin_angstrom / pixel).ceil() as usize;
+        let (whole_nx, whole_ny) = (next_fast_length(nx + 2 * margin), next_fast_length(ny + 2 * margin));
+        let grid = |nx, ny| Grid { nx, ny, pixel_x_angstrom: pixel, pixel_y_angstrom: pixel };
+        View { image: grid(nx, ny), whole: grid(whole_nx, whole_ny), margin }
+    }
+
+    fn origin_angstrom(&self) -> [f64; 2] {
+        [self.margin as f64 * self.image.pixel_x_angstrom, self.margin as f64 * self.image.pixel_y_angstrom]
+    }
+
+    /// The columns that lie in the image, in its coordinates.
+    fn columns(&self, columns: &[Column]) -> Vec<Column> {
+        let [origin_x, origin_y] = self.origin_angstrom();
+        let within =
+            |place: f64, pixels: usize, pixel: f64| (-0.5 * pixel..(pixels as f64 - 0.5) * pixel).contains(&place);
+        columns
+            .iter()
+            .map(|column| Column {
+                x_angstrom: column.x_angstrom - origin_x,
+                y_angstrom: column.y_angstrom - origin_y,
+                ..column.clone()
+            })
+            .filter(|column| {
+                within(column.x_angstrom, self.image.nx, self.image.pixel_x_angstrom)
+                    && within(column.y_angstrom, self.image.ny, self.image.pixel_y_angstrom)
+            })
+            .collect()
+    }
+}
+
+impl Simulator {
+    /// A simulator of a recipe.
+    ///
+    /// # Errors
+    /// A recipe with impossible values, or whose files were not handed over.
+    pub fn new(recipe: Recipe, resources: Resources, seed: u64) -> Result<Simulator, DatasetError> {
+        recipe.check()?;
+        let missing = |path: &std::path::Path| DatasetError::MissingResource { path: path.display().to_string() };
+        if let Some(path) = recipe.specimen.structure_path()
+            && resources.structure.is_none()
+        {
+            return Err(missing(path));
+        }
+        if let Some(path) = recipe.curve_paths().iter().find(|path| !resources.curves.contains_key(*path)) {
+            return Err(missing(path));
+        }
+        Ok(Simulator { recipe, resources, seed: SeedPath::new(seed) })
+    }
+
+    /// The recipe.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// Makes one sample from nothing.
+    ///
+    /// # Errors
+    /// If the specimen cannot be made or simulated as the recipe asks.
+    pub fn sample(&self, index: u64) -> Result<Sample, DatasetError> {
+        let exposable = self.expose_ready(self.specimen_of(index, 1))?;
+        self.expose(&exposable, index)
+    }
+
+    /// The specimen that a sample shows, when `rotation` specimens take turns; each serves
+    /// `images_per_wave` samples, and they are renewed one at a time.
+    pub fn specimen_of(&self, index: u64, rotation: u64) -> u64 {
+        let uses = self.recipe.wave.images_per_wave as u64;
+        let (turn, slot) = (index / rotation, index % rotation);
+        let head_start = slot * uses / rotation;
+        (turn + head_start) / uses * rotation + slot
+    }
+
+    /// Draws a specimen and computes its exit waves: the slow part.
+    ///
+    /// # Errors
+    /// If the specimen cannot be made or simulated as the recipe asks.
+    pub fn expose_ready(&self, specimen_number: u64) -> Result<Exposable, DatasetError> {
+        let seed = self.seed.child("specimen").index(specimen_number);
+        let mut random = seed.child("view").stream();
+        let view = View::draw(&self.recipe, &mut random);
+        let energy_kev = self.recipe.wave.energy_kev.sample(&mut random);
+        let beam_tilt_mrad = polar(&self.recipe.optics.beam_tilt_mrad, &mut random);
+        let field = [view.whole.field_x_angstrom(), view.whole.field_y_angstrom()];
+        let specimen = self.recipe.specimen.build(field, self.resources.structure.as_ref(), seed.child("build"))?;
+        let waves = self.waves(&specimen.structure, &view, energy_kev, beam_tilt_mrad, seed.child("thermal"))?;
+        Ok(Exposable { specimen_number, specimen, waves, view, energy_kev, beam_tilt_mrad })
+    }
+
+    fn waves(
+        &self,
+        structure: &Structure,
+        view: &View,
+        energy_kev: f64,
+        beam_tilt_mrad: [f64; 2],
+        seed: SeedPath,
+    ) -> Result<Vec<ExitWave<f32>>, DatasetError> {
+        let settings = &self.recipe.wave;
+        let multislice = Multislice {
+            energy_ev: energy_kev * 1e3,
+            potential: PotentialSettings {
+                parametrization: settings.parametrization,
+                projection: settings.projection,
+                placement: settings.placement,
+                slice_thickness_angstrom: settings.slice_thickness_angstrom,
+                debye_waller: false,
+            },
+            tilt_rad: beam_tilt_mrad.map(|tilt| tilt * 1e-3),
+        };
+        let pixels = |field: f64| next_fast_length((field / settings.sampling_angstrom).ceil() as usize);
+        let (nx, ny) = (pixels(view.whole.field_x_angstrom()), pixels(view.whole.field_y_angstrom()));
+        thermal::configurations(structure, &self.recipe.specimen.thermal, seed)?
+            .iter()
+            .map(|structure| Ok(multislice.exit_wave(&folded(structure), nx, ny)?))
+            .collect()
+    }
+
+    /// Makes a sample of a specimen that is ready: new optics, a new exposure.
+    ///
+    /// # Errors
+    /// If the optics or the camera cannot be as they were drawn.
+    pub fn expose(&self, exposable: &Exposable, index: u64) -> Result<Sample, DatasetError> {
+        let seed = self.seed.child("image").index(index);
+        let lens = Lens::draw(&self.recipe.optics, exposable.beam_tilt_mrad, &mut seed.child("optics").stream())?;
+        let mut random = seed.child("camera").stream();
+        let camera = self.camera(&mut random)?;
+        let dose_e_per_a2 = self.recipe.camera.dose_e_per_a2.sample(&mut random);
+        let view = &exposable.view;
+        let detector = Grid::covering(
+            view.whole.field_x_angstrom(),
+            view.whole.field_y_angstrom(),
+            view.whole.nx * camera.binning,
+            view.whole.ny * camera.binning,
+        );
+        let hot = camera.hot_pixels(view.whole.nx, view.whole.ny, seed);
+        let mut counts = Array4::zeros((1, lens.defocus_angstrom.len(), view.image.ny, view.image.nx));
+        for focus in 0..lens.defocus_angstrom.len() {
+            let intensity = lens.intensity(&exposable.waves, focus, detector)?;
+            let frame = expose_one(&camera, &intensity, detector, dose_e_per_a2, &hot, view, seed.index(focus as u64))?;
+            counts.slice_mut(s![0, focus, .., ..]).assign(&frame);
+        }
+        let wave_grid = exposable.waves.first().map_or(view.whole, ExitWave::grid);
+        Ok(Sample {
+            index,
+            micrograph: Micrograph { counts, grid: view.image },
+            pixel_type: camera.pixel_type,
+            columns: view.columns(&exposable.specimen.columns),
+            sheet: exposable.specimen.sheet,
+            structure: exposable.specimen.structure.clone(),
+            drawn: Drawn {
+                index,
+                specimen: exposable.specimen_number,
+                grid: view.image,
+                wave_grid,
+                origin_angstrom: view.origin_angstrom(),
+                energy_kev: exposable.energy_kev,
+                defocus_angstrom: lens.defocus_angstrom,
+                cs_angstrom: lens.cs_angstrom,
+                aberrations: lens.aberrations,
+                focal_spread_one_over_e_angstrom: lens.focal_spread_one_over_e_angstrom,
+                angular_spread_one_over_e_mrad: lens.angular_spread_one_over_e_mrad,
+                aperture_mrad: lens.optics.aperture.map(|aperture| aperture.radius_rad * 1e3),
+                beam_tilt_mrad: exposable.beam_tilt_mrad,
+                vibration_angstrom: lens.motion.vibration_rms_angstrom[0],
+                exposure_drift_angstrom: lens.motion.drift_angstrom,
+                series_shift_angstrom: lens.shift_angstrom,
+                dose_e_per_a2,
+                gain_counts_per_electron: camera.gain_counts_per_electron,
+                offset_counts: camera.offset_counts,
+                atoms: exposable.specimen.structure.atoms.len(),
+                configurations: exposable.waves.len(),
+            },
+        })
+    }
+
+    fn camera(&self, random: &mut RandomStream) -> Result<Camera, DatasetError> {
+        let settings = &self.recipe.camera;
+        let curves = &self.resources.curves;
+        let mtf = settings.mtf.as_ref().map(|knob| knob.draw(curves, random)).transpose()?;
+        let ntf = settings.ntf.as_ref().map(|knob| knob.draw(curves, random)).transpose()?;
+        let camera = Camera {
+            mtf: mtf.unwrap_or_default(),
+            ntf,
+            binning: settings.binning,
+            dark_noise_electrons: settings.dark_noise_electrons.sample(random),
+            gain_counts_per_electron: settings.gain_counts_per_electron.sample(random),
+            offset_counts: settings.offset_counts.sample(random),
+            hot_pixel_fraction: settings.hot_pixel_fraction.sample(random),
+            hot_pixel_counts: settings.hot_pixel_counts.sample(random),
+            saturation_counts: settings.saturation_counts.as_ref().map(|counts| counts.sample(random)),
+            pixel_type: settings.pixel_type,
+        };
+        camera.check()?;
+        Ok(camera)
+    }
+}
+
+/// Exposes the whole box and keeps the image.
+fn expose_one(
+    camera: &Camera,
+    intensity: &Array2<f32>,
+    detector: Grid,
+    dose_e_per_a2: f64,
+    hot: &HotPixels,
+    view: &View,
+    seed: SeedPath,
+) -> Result<Array2<f32>, DatasetError> {
+    let whole = camera.expose(intensity, detector, dose_e_per_a2, hot, seed)?;
+    let margin = view.margin;
+    Ok(whole.slice(s![margin..margin + view.image.ny, margin..margin + view.image.nx]).to_owned())
+}
+
+/// Atoms that thermal motion took over the edge of the periodic box come back on the other side.
+fn folded(structure: &Structure) -> Structure {
+    let mut structure = structure.clone();
+    let Some(edges) = structure.cell.and_then(|cell| cell.as_orthorhombic()) else { return structure };
+    for atom in &mut structure.atoms {
+        let place = atom.position_angstrom;
+        atom.position_angstrom = DVec3::new(
+            place.x.rem_euclid(edges.x),
+            place.y.rem_euclid(edges.y),
+            // The box is not periodic along the beam.
+            place.z.clamp(0.0, edges.z),
+        );
+    }
+    structure
+}
+
+/// A vector of random length at a free azimuth.
+fn polar(length: &Distribution, random: &mut RandomStream) -> [f64; 2] {
+    use rand::RngExt;
+    let (sin, cos) = (TAU * random.random::<f64>()).sin_cos();
+    let length = length.sample(random);
+    [length * cos, length * sin]
+}
+
+/// The lenses as they were drawn for one sample.
+struct Lens {
+    optics: Optics,
+    motion: Motion,
+    defocus_angstrom: Vec<f64>,
+    shift_angstrom: Vec<[f64; 2]>,
+    cs_angstrom: f64,
+    aberrations: BTreeMap<String, f64>,
+    focal_spread_one_over_e_angstrom: f64,
+    angular_spread_one_over_e_mrad: f64,
+}
+
+impl Lens {
+    fn draw(
+        settings: &OpticsSettings,
+        beam_tilt_mrad: [f64; 2],
+        random: &mut RandomStream,
+    ) -> Result<Lens, DatasetError> {
+        let mut optics = Optics { beam_tilt_rad: beam_tilt_mrad.map(|tilt| tilt * 1e-3), ..Optics::default() };
+        let defocus = settings.defocus_angstrom.sample(random);
+        optics.aberrations.set_defocus_angstrom(defocus);
+        let cs_angstrom = settings.cs_angstrom.sample(random);
+        optics.aberrations.set("C30", cs_angstrom)?;
+        let mut aberrations = BTreeMap::new();
+        for (name, knob) in &settings.aberrations {
+            let value = knob.sample(random);
+            optics.aberrations.set(name, value)?;
+            aberrations.insert(name.clone(), value);
+        }
+        let mut focal_spread_one_over_e_angstrom = 0.0;
+        if let Some(knob) = &settings.focal_spread {
+            let spread = knob.draw(random);
+            focal_spread_one_over_e_angstrom = spread.one_over_e_half_width();
+            optics.temporal = match settings.focus_samples {
+                Some(samples) => Coherence::Sum { spread, samples },
+                None => Coherence::Envelope(spread),
+            };
+        }
+        let mut angular_spread_one_over_e_mrad = 0.0;
+        if let Some(knob) = &settings.angular_spread {
+            let spread = knob.draw(random);
+            angular_spread_one_over_e_mrad = spread.one_over_e_half_width() * 1e3;
+            optics.spatial = match settings.angle_samples {
+                Some(samples) => Coherence::Sum { spread, samples },
+                None => Coherence::Envelope(spread),
+            };
+        }
+        if let Some(radius) = &settings.aperture_mrad {
+            optics.aperture = Some(Aperture {
+                radius_rad: radius.sample(random) * 1e-3,
+                edge_rad: settings.aperture_edge_mrad * 1e-3,
+            });
+        }
+        let motion = Motion {
+            vibration_rms_angstrom: [settings.vibration_angstrom.sample(random); 2],
+            drift_angstrom: polar(&settings.exposure_drift_angstrom, random),
+        };
+        let (defocus_angstrom, shift_angstrom) = match &settings.focal_series {
+            None => (vec![defocus], vec![[0.0; 2]]),
+            Some(series) => draw_series(series, defocus, random),
+        };
+        Ok(Lens {
+            optics,
+            motion,
+            defocus_angstrom,
+            shift_angstrom,
+            cs_angstrom,
+            aberrations,
+            focal_spread_one_over_e_angstrom,
+            angular_spread_one_over_e_mrad,
+        })
+    }
+
+    /// The intensity on the detector's pixels for one image of the series, averaged over the waves.
+    fn intensity(&self, waves: &[ExitWave<f32>], focus: usize, detector: Grid) -> Result<Array2<f32>, DatasetError> {
+        let optics = self.optics.at_defocus_angstrom(self.defocus_angstrom[focus]);
+        let Some((first, rest)) = waves.split_first() else { return Ok(Array2::ones((detector.ny, detector.nx))) };
+        let mut sum = first.image(&optics)?;
+        for wave in rest {
+            sum += &wave.image(&optics)?;
+        }
+        sum /= waves.len() as f32;
+        let [shift_x, shift_y] = self.shift_angstrom[focus];
+        let shifted = [shift_x, shift_y] != [0.0; 2];
+        let image = resample(&sum, first.grid(), detector.nx, detector.ny, |kx, ky| self.motion.transfer(kx, ky))?;
+        if !shifted {
+            return Ok(image);
+        }
+        Ok(atomlens_simulate::resample::shift(&image, detector, [shift_x, shift_y])?)
+    }
+}
+
+/// Defocus and shift of every image of a series; errors and shifts add up, as they do at the microscope.
+fn draw_series(
+    settings: &FocalSeriesSettings,
+    first_defocus: f64,
+    random: &mut RandomStream,
+) -> (Vec<f64>, Vec<[f64; 2]>) {
+    let step = settings.step_angstrom.sample(random);
+    let mut shift = [0.0; 2];
+    (0..settings.images)
+        .map(|index| {
+            if index > 0 {
+                shift[0] += settings.shift_angstrom.sample(random);
+                shift[1] += settings.shift_angstrom.sample(random);
+            }
+            (first_defocus + index as f64 * step + settings.jitter_angstrom.sample(random), shift)
+        })
+        .unzip()
+}
