@@ -166,7 +166,7 @@ mod tests {
         let inner = atoms.iter().filter(|place| (10.0..60.0).contains(&place.x) && (9.0..29.0).contains(&place.z));
         assert!((inner.count() as f64 / (50.0 * 70.0 * 20.0) / 0.0922 - 1.0).abs() < 0.03);
         assert!((atoms.len() as f64 / (80.0 * 70.0 * 30.0) / 0.0922 - 1.0).abs() < 1e-4);
-        // Against a plain search, through kiddo's tree, of the film and its periodic images near the boundary.
+        // By a plain search of the film and its periodic images near the boundary.
         let mut images = atoms.clone();
         for shift in [DVec3::X * 80.0, DVec3::Y * 70.0, DVec3::new(80.0, 70.0, 0.0)] {
             images.extend(atoms.iter().map(|place| *place + shift).filter(|place| place.x < 83.0 && place.y < 73.0));
