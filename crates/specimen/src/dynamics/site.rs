@@ -25,6 +25,9 @@ const REACH_IN_CRYSTALS: f64 = 1.55;
 const REACH_IN_SHEETS: f64 = 1.35;
 /// A column of the surface this near to one of a crystalline support is at the interface, in angstrom.
 const INTERFACE_ANGSTROM: f64 = 4.5;
+/// No adatom site is this near to a column of a crystalline support in projection: it would be in the gap of the interface,
+/// or seem to be in the support. In angstrom.
+const BESIDE_SUPPORT_ANGSTROM: f64 = 2.5;
 /// No adatom comes nearer than this to an atom of a support, in angstrom.
 const CLEARANCE_ANGSTROM: f64 = 2.0;
 
@@ -239,7 +242,9 @@ impl Projection<'_> {
                 let (here, there) = (&atoms_of[self.own[index]], &atoms_of[self.own[other]]);
                 let Some(step) = shortest(there, here) else { continue };
                 let place = self.place(index) + step.truncate();
-                let free = !self.is_at_border(place) && taken.near(place, 0.8 * self.pitch).next().is_none();
+                let free = !self.is_at_border(place)
+                    && taken.near(place, 0.8 * self.pitch).next().is_none()
+                    && self.support.near(place, BESIDE_SUPPORT_ANGSTROM).next().is_none();
                 if !free || self.grid.near(place, self.reach).count() < 2 {
                     continue;
                 }

@@ -66,7 +66,7 @@ fn sites_switch_as_often_as_their_rates_say() {
     {
         assert!(count(&movie, kind) > 3, "{kind:?}");
         // Over half a second, from the solution of the rate equations.
-        let relaxed = 1.0 - (-0.5 * (emptying + filling) as f64).exp();
+        let relaxed = 1.0 - f64::exp(-0.5 * (emptying + filling));
         let expected = [emptying / (emptying + filling) * relaxed, filling / (emptying + filling) * relaxed];
         for ((happened, could), expected) in switches(&movie, kind).into_iter().zip(expected) {
             let error = (expected * (1.0 - expected) / could).sqrt();

@@ -70,6 +70,7 @@ pub fn build(settings: &BoronNitrideSettings, field_angstrom: [f64; 2], seed: Se
     let nitrogen_missing = settings.nitrogen_vacancy_fraction.sample(&mut random);
     let layers = settings.layers.sample_count(&mut random);
     let mut lattice = Honeycomb::sample(LATTICE_ANGSTROM, &mut random);
+    let radius = deformation.flat_radius_angstrom(cover_radius_angstrom(field_angstrom));
     let mut atoms = Vec::new();
     for layer in 0..layers {
         let mut random = seed.child("layer").index(layer as u64).stream();
@@ -77,7 +78,7 @@ pub fn build(settings: &BoronNitrideSettings, field_angstrom: [f64; 2], seed: Se
         if layer > 0 {
             lattice.twist_rad += settings.twist_degree.sample(&mut random).to_radians();
         }
-        for (place, sublattice) in outlined_sites(&lattice, &outline, cover_radius_angstrom(field_angstrom)) {
+        for (place, sublattice) in outlined_sites(&lattice, &outline, radius) {
             let (element, missing) = match sublattice {
                 Sublattice::A => (stack::element(5), boron_missing),
                 Sublattice::B => (stack::element(7), nitrogen_missing),

@@ -87,7 +87,7 @@ impl Deformation {
         let wavelengths = &ripple.wavelength_angstrom;
         check("ripple.wavelength_angstrom", wavelengths, [5.0, 1e5], "5 to 100000 angstrom")?;
         for (key, knob) in [("strain.xx", &strain.xx), ("strain.yy", &strain.yy), ("strain.xy", &strain.xy)] {
-            check(key, knob, [-0.3, 0.3], "-0.3 to 0.3")?;
+            check(key, knob, [-0.2, 0.2], "-0.2 to 0.2")?;
         }
         check("strain.field_rms", &strain.field_rms, [0.0, 0.3], "0 to 0.3")?;
         let wavelengths = &strain.field_wavelength_angstrom;
@@ -101,6 +101,15 @@ impl Deformation {
         let wavelength = strain.field_wavelength_angstrom.sample(random);
         let strains = waves(wavelength, random, |_| 0.0, |wave_number| rms / wave_number);
         Ok(Deformation { stretch, ripples, strains })
+    }
+
+    /// Radius of the flat disc that covers a disc of the given radius once it is deformed, in angstrom.
+    pub(crate) fn flat_radius_angstrom(&self, radius_angstrom: f64) -> f64 {
+        let change = self.stretch - DMat2::IDENTITY;
+        // The largest row sum bounds the strain along any direction; at the limits of the knobs it is 0.4.
+        let most = (change.x_axis.abs() + change.y_axis.abs()).max_element();
+        let moved: f64 = self.strains.iter().map(|wave| wave.displacement_angstrom.length()).sum();
+        (radius_angstrom + moved) / (1.0 - most)
     }
 
     /// Where an atom goes that lies at `place` and `above_middle_angstrom` above the middle of its layer.

@@ -207,6 +207,7 @@ pub fn build(
     let layers = settings.layers.sample_count(&mut random);
     let mut lattice = Honeycomb::sample(crystal.a_angstrom, &mut random);
     let half_thickness = crystal.thickness_angstrom() / 2.0;
+    let radius = deformation.flat_radius_angstrom(cover_radius_angstrom(field_angstrom));
     let mut atoms = Vec::new();
     for layer in 0..layers {
         let mut random = seed.child("layer").index(layer as u64).stream();
@@ -215,7 +216,7 @@ pub fn build(
             lattice.twist_rad += settings.twist_degree.sample(&mut random).to_radians();
         }
         let middle = crystal.c_angstrom / 2.0 * layer as f64;
-        for (place, sublattice) in outlined_sites(&lattice, &outline, cover_radius_angstrom(field_angstrom)) {
+        for (place, sublattice) in outlined_sites(&lattice, &outline, radius) {
             match sublattice {
                 Sublattice::A => {
                     let element = defects.element(Site::Metal, stack::element(crystal.metal), &mut random);

@@ -82,7 +82,7 @@ pub fn build(settings: &GrapheneSettings, field_angstrom: [f64; 2], seed: SeedPa
     let deformation = Deformation::sample(&settings.ripple, &settings.strain, &mut random)?;
     let grains = settings.grains.sample_count(&mut random).max(1);
     let layers = settings.layers.sample_count(&mut random);
-    let radius = cover_radius_angstrom(field_angstrom);
+    let radius = deformation.flat_radius_angstrom(cover_radius_angstrom(field_angstrom));
     let grain_area = field_angstrom[0] * field_angstrom[1] / grains as f64;
     let mut lattice = Honeycomb::sample(LATTICE_ANGSTROM, &mut random);
     let first_origin = lattice.origin;

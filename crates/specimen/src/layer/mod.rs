@@ -270,13 +270,25 @@ mod tests {
     #[test]
     fn strain_and_ripples_move_atoms_but_not_their_columns() {
         let flat = sheet("material = 'MoS2'", 7);
-        let bent = sheet("material = 'MoS2'\nstrain = { xx = 0.02 }\nripple = { rms_angstrom = 1.0 }", 7);
+        let bent = sheet("material = 'MoS2'\nripple = { rms_angstrom = 1.0 }", 7);
         let columns = |body: &Body| body.structure.atoms.iter().map(|atom| atom.column).collect::<Vec<_>>();
-        assert_eq!(columns(&flat), columns(&bent));
-        let extent = |body: &Body| body.structure.bounds_angstrom().map(|(low, high)| high - low).unwrap();
-        assert!((extent(&bent).x / extent(&flat).x - 1.02).abs() < 0.005);
-        assert!((extent(&bent).y / extent(&flat).y - 1.0).abs() < 0.005);
-        assert!(extent(&bent).z > extent(&flat).z + 2.0);
+        assert!(columns(&flat) == columns(&bent));
+        let depth = |body: &Body| body.structure.bounds_angstrom().map(|(low, high)| high.z - low.z).unwrap();
+        assert!(depth(&bent) > depth(&flat) + 2.0);
+
+        // The bonds of boron nitride along y are parallel to the strain, those at 30 degrees to x less so.
+        let strained = sheet("material = 'hBN'\nstrain = { yy = 0.02 }", 7);
+        let bond: f64 = 2.504 / 3.0_f64.sqrt();
+        let inclined = (0.75_f64.sqrt() * bond).hypot(0.5 * 1.02 * bond);
+        for mut lengths in bonds(&strained, 1.7, 45.0) {
+            lengths.sort_unstable_by(f64::total_cmp);
+            assert_eq!(lengths.len(), 3);
+            let expected = [inclined, inclined, 1.02 * bond];
+            assert!(
+                lengths.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-9),
+                "{lengths:?}"
+            );
+        }
     }
 
     #[test]
@@ -287,6 +299,10 @@ mod tests {
             let expected = FIELD[0] * FIELD[1] * 0.382 / 15.0_f64.to_radians().cos();
             assert!((placed.structure.atoms.len() as f64 / expected - 1.0).abs() < 0.01);
         }
+        let strained = sheet("material = 'hBN'\nstrain = { xx = -0.15, yy = -0.15 }", 1);
+        let placed = stage.place(strained, FIELD, SeedPath::new(1)).unwrap();
+        let cell = 2.504 * 2.504 * 0.75_f64.sqrt() * 0.85 * 0.85 * 15.0_f64.to_radians().cos();
+        assert!((placed.structure.atoms.len() as f64 / (2.0 * FIELD[0] * FIELD[1] / cell) - 1.0).abs() < 0.01);
     }
 
     #[test]

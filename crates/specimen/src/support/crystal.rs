@@ -114,7 +114,7 @@ impl CrystalCell {
             return refuse("cell.lengths_angstrom", found, "three lengths from 1 to 100 angstrom");
         }
         let volume = self.cell().volume_cubic_angstrom() / self.lengths_angstrom.iter().product::<f64>();
-        if !self.angles_degree.iter().all(|angle| (10.0..=170.0).contains(angle)) || !(volume > 0.05) {
+        if !self.angles_degree.iter().all(|angle| (10.0..=170.0).contains(angle)) || volume.is_nan() || volume <= 0.05 {
             let found = format!("{:?}", self.angles_degree);
             return refuse("cell.angles_degree", found, "three angles in degree that a cell can have");
         }

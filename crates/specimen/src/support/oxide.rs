@@ -103,8 +103,10 @@ pub(super) fn attach(
 
     let (low, high) = structure.bounds_angstrom().unwrap_or_default();
     let middle = (low + high) / 2.0;
+    structure.translate(-DVec3::X * middle.x);
+    let half_width = (high.x - low.x) / 2.0;
     // The stage may put the particle into any corner of the field and turn it.
-    let reach = field_angstrom[0].hypot(field_angstrom[1]) + high.x - low.x;
+    let reach = field_angstrom[0].hypot(field_angstrom[1]) + 5.0;
     let thickness = settings.thickness_angstrom.sample(&mut random);
     let shift = DVec2::new(random.random(), random.random()) * crystal.lengths_angstrom[0];
     let (mut slab, columns) = cut.slab(&crystal, reach, reach, thickness, shift);
@@ -114,7 +116,7 @@ pub(super) fn attach(
     for _ in 0..settings.steps.sample_count(&mut random) {
         let right: bool = random.random();
         let beyond = 3.0 + 0.4 * field_angstrom[0].min(field_angstrom[1]) * random.random::<f64>();
-        ledges.push((right, if right { high.x + beyond } else { low.x - beyond }));
+        ledges.push((right, if right { half_width + beyond } else { -half_width - beyond }));
     }
     slab.retain(|atom| {
         let place = atom.position_angstrom;
@@ -130,7 +132,7 @@ pub(super) fn attach(
     }
     roles.extend(std::iter::repeat_n(ColumnRole::Support, columns));
     structure.atoms.extend(slab);
-    structure.translate(-middle);
+    structure.translate(-middle.with_x(0.0));
     Ok(Body { structure, roles, sheet, fills_field })
 }
 
