@@ -1,2 +1,66 @@
-//! The `atomlens` program.
-fn main() {}
+//! The `atomlens` program: the command line in front of `atomlens-workflow`.
+//!
+//! Exit codes: 0 done; 1 a defect of the program; 2 a wrong command line; 3 an input that cannot be used; 4 an output
+//! that cannot be written; 5 something that cannot be simulated as asked; 130 stopped by Ctrl-C.
+
+mod commands;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Simulates atomic-resolution transmission electron micrographs, with the truth of every atomic column.
+#[derive(Debug, Parser)]
+#[command(name = "atomlens", version, after_help = EXIT_CODES, propagate_version = true)]
+struct Arguments {
+    #[command(flatten)]
+    terminal: terminal::TerminalArguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 a defect of the program, 2 wrong command line, 3 unusable input, \
+4 output not written, 5 cannot be simulated as asked, 130 stopped by Ctrl-C (what is finished is valid).";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make micrographs with their truth from a recipe.
+    Simulate(commands::simulate::SimulateArguments),
+    /// Compute the exit wave of a structure.
+    ExitWave(commands::exit_wave::ExitWaveArguments),
+    /// Image an exit wave.
+    Image(Box<commands::image::ImageArguments>),
+    /// List, show and check recipes.
+    Recipe(commands::recipe::RecipeArguments),
+    /// Print the completions of a shell.
+    Completions(commands::completions::CompletionsArguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let terminal = match terminal::Terminal::new(&arguments.terminal) {
+        Ok(terminal) => terminal,
+        Err(message) => {
+            eprintln!("error: {message}");
+            return ExitCode::from(1);
+        }
+    };
+    let result = match arguments.command {
+        Command::Simulate(arguments) => commands::simulate::run(arguments, &terminal),
+        Command::ExitWave(arguments) => commands::exit_wave::run(arguments, &terminal),
+        Command::Image(arguments) => commands::image::run(*arguments, &terminal),
+        Command::Recipe(arguments) => commands::recipe::run(arguments, &terminal),
+        Command::Completions(arguments) => {
+            commands::completions::run(&arguments);
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal.fail(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

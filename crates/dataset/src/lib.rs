@@ -15,6 +15,6 @@ pub mod stream;
 
 pub use error::DatasetError;
 pub use recipe::Recipe;
-pub use sample::{Drawn, Sample};
+pub use sample::{Drawn, MovieTruth, Sample};
 pub use simulator::{Resources, Simulator};
 pub use stream::{SampleStream, StreamSettings};

@@ -31,6 +31,7 @@ use atomlens_simulate::electron::ENERGY_RANGE_EV;
 use atomlens_simulate::potential::{Placement, Projection};
 use atomlens_simulate::{Aberrations, Parametrization};
 use atomlens_specimen::SpecimenSettings;
+use atomlens_specimen::dynamics::DynamicsSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::DatasetError;
@@ -53,6 +54,9 @@ pub struct Recipe {
     pub wave: WaveSettings,
     /// What is looked at.
     pub specimen: SpecimenSettings,
+    /// Rates and motions, for movies; a single frame where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dynamics: Option<DynamicsSettings>,
     /// The lenses.
     #[serde(default)]
     pub optics: OpticsSettings,

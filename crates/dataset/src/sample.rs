@@ -2,6 +2,7 @@
 
 use atomlens_core::{Column, Grid, Micrograph, Structure};
 use atomlens_simulate::camera::PixelType;
+use atomlens_specimen::dynamics::{Drift, Hop, Site};
 use serde::Serialize;
 
 /// What a recipe and a number gave.
@@ -21,6 +22,23 @@ pub struct Sample {
     pub structure: Structure,
     /// What was drawn.
     pub drawn: Drawn,
+    /// Sites, occupancies and drift of a movie.
+    pub movie: Option<MovieTruth>,
+}
+
+/// The truth of a movie.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MovieTruth {
+    /// Places and kinds of the sites, in the first frame: angstrom from the centre of the image's first pixel.
+    pub sites: Vec<Site>,
+    /// Whether each site is filled, `[frame][site]`.
+    pub occupancy: Vec<Vec<bool>>,
+    /// Where the specimen is in each frame.
+    pub drift: Vec<Drift>,
+    /// Moves of adatoms from one site to another.
+    pub hops: Vec<Hop>,
+    /// Time from one frame to the next in seconds.
+    pub frame_time_s: f64,
 }
 
 /// The numbers drawn for a sample, as they are written beside it.

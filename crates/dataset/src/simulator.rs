@@ -11,11 +11,12 @@ use atomlens_simulate::camera::{Camera, HotPixels, TransferCurve};
 use atomlens_simulate::optics::{Aperture, Coherence};
 use atomlens_simulate::resample::{Motion, resample};
 use atomlens_simulate::{ExitWave, Multislice, Optics, PotentialSettings};
+use atomlens_specimen::dynamics::{Movie, Site};
 use atomlens_specimen::{Specimen, thermal};
 use ndarray::{Array2, Array4, s};
 
 use crate::recipe::{FocalSeriesSettings, OpticsSettings};
-use crate::{DatasetError, Drawn, Recipe, Sample};
+use crate::{DatasetError, Drawn, MovieTruth, Recipe, Sample};
 
 /// What a recipe refers to, read by whoever may read files.
 #[derive(Debug, Clone, Default)]
@@ -34,16 +35,26 @@ pub struct Simulator {
     seed: SeedPath,
 }
 
-/// A specimen with its exit waves, one for each frozen-phonon configuration.
+/// A specimen that is ready to be imaged.
 #[derive(Debug, Clone)]
 pub struct Exposable {
     specimen_number: u64,
+    /// The specimen; of a movie, in its first frame.
     specimen: Specimen,
+    /// Its exit waves, one for each frozen-phonon configuration; none for a movie, whose frames are computed one by one.
     waves: Vec<ExitWave<f32>>,
+    movie: Option<Movie>,
     /// Size of the image in pixels and its sampling.
     view: View,
     energy_kev: f64,
     beam_tilt_mrad: [f64; 2],
+}
+
+impl Exposable {
+    /// The specimen, in the box that is simulated.
+    pub fn specimen(&self) -> &Specimen {
+        &self.specimen
+    }
 }
 
 /// The image within the box that is simulated.
@@ -69,6 +80,23 @@ impl View {
 
     fn origin_angstrom(&self) -> [f64; 2] {
         [self.margin as f64 * self.image.pixel_x_angstrom, self.margin as f64 * self.image.pixel_y_angstrom]
+    }
+
+    /// A movie's truth in the image's coordinates.
+    fn movie_truth(&self, movie: &Movie) -> MovieTruth {
+        let [origin_x, origin_y] = self.origin_angstrom();
+        let moved = |site: &Site| Site {
+            x_angstrom: site.x_angstrom - origin_x,
+            y_angstrom: site.y_angstrom - origin_y,
+            ..site.clone()
+        };
+        MovieTruth {
+            sites: movie.sites.iter().map(moved).collect(),
+            occupancy: movie.occupancy.clone(),
+            drift: movie.drift.clone(),
+            hops: movie.hops.clone(),
+            frame_time_s: movie.frame_time_s,
+        }
     }
 
     /// The columns that lie in the image, in its coordinates.
@@ -144,22 +172,35 @@ impl Simulator {
         let energy_kev = self.recipe.wave.energy_kev.sample(&mut random);
         let beam_tilt_mrad = polar(&self.recipe.optics.beam_tilt_mrad, &mut random);
         let field = [view.whole.field_x_angstrom(), view.whole.field_y_angstrom()];
-        let specimen = self.recipe.specimen.build(field, self.resources.structure.as_ref(), seed.child("build"))?;
-        let waves = self.waves(&specimen.structure, &view, energy_kev, beam_tilt_mrad, seed.child("thermal"))?;
-        Ok(Exposable { specimen_number, specimen, waves, view, energy_kev, beam_tilt_mrad })
+        let mut specimen = self.recipe.specimen.build(field, self.resources.structure.as_ref(), seed.child("build"))?;
+        let movie = match &self.recipe.dynamics {
+            Some(dynamics) => Some(Movie::build(specimen.clone(), dynamics, seed.child("dynamics"))?),
+            None => None,
+        };
+        let mut exposable = Exposable {
+            specimen_number,
+            specimen: specimen.clone(),
+            waves: Vec::new(),
+            movie,
+            view,
+            energy_kev,
+            beam_tilt_mrad,
+        };
+        if let Some(movie) = &exposable.movie {
+            specimen = movie.frame(0);
+            exposable.specimen = specimen;
+        } else {
+            exposable.waves = self.waves(&specimen.structure, &exposable, 0)?;
+        }
+        Ok(exposable)
     }
 
-    fn waves(
-        &self,
-        structure: &Structure,
-        view: &View,
-        energy_kev: f64,
-        beam_tilt_mrad: [f64; 2],
-        seed: SeedPath,
-    ) -> Result<Vec<ExitWave<f32>>, DatasetError> {
+    /// The exit waves of a structure, in one frame of a movie or in the only one.
+    fn waves(&self, structure: &Structure, of: &Exposable, frame: usize) -> Result<Vec<ExitWave<f32>>, DatasetError> {
+        let seed = self.seed.child("specimen").index(of.specimen_number).child("thermal").index(frame as u64);
         let settings = &self.recipe.wave;
         let multislice = Multislice {
-            energy_ev: energy_kev * 1e3,
+            energy_ev: of.energy_kev * 1e3,
             potential: PotentialSettings {
                 parametrization: settings.parametrization,
                 projection: settings.projection,
@@ -167,10 +208,10 @@ impl Simulator {
                 slice_thickness_angstrom: settings.slice_thickness_angstrom,
                 debye_waller: false,
             },
-            tilt_rad: beam_tilt_mrad.map(|tilt| tilt * 1e-3),
+            tilt_rad: of.beam_tilt_mrad.map(|tilt| tilt * 1e-3),
         };
         let pixels = |field: f64| next_fast_length((field / settings.sampling_angstrom).ceil() as usize);
-        let (nx, ny) = (pixels(view.whole.field_x_angstrom()), pixels(view.whole.field_y_angstrom()));
+        let (nx, ny) = (pixels(of.view.whole.field_x_angstrom()), pixels(of.view.whole.field_y_angstrom()));
         thermal::configurations(structure, &self.recipe.specimen.thermal, seed)?
             .iter()
             .map(|structure| Ok(multislice.exit_wave(&folded(structure), nx, ny)?))
@@ -195,13 +236,24 @@ impl Simulator {
             view.whole.ny * camera.binning,
         );
         let hot = camera.hot_pixels(view.whole.nx, view.whole.ny, seed);
-        let mut counts = Array4::zeros((1, lens.defocus_angstrom.len(), view.image.ny, view.image.nx));
-        for focus in 0..lens.defocus_angstrom.len() {
-            let intensity = lens.intensity(&exposable.waves, focus, detector)?;
-            let frame = expose_one(&camera, &intensity, detector, dose_e_per_a2, &hot, view, seed.index(focus as u64))?;
-            counts.slice_mut(s![0, focus, .., ..]).assign(&frame);
+        let frames = exposable.movie.as_ref().map_or(1, Movie::frame_count);
+        let images = lens.defocus_angstrom.len();
+        let mut counts = Array4::zeros((frames, images, view.image.ny, view.image.nx));
+        let mut wave_grid = view.whole;
+        for frame in 0..frames {
+            let moved = match &exposable.movie {
+                Some(movie) => self.waves(&movie.frame(frame).structure, exposable, frame)?,
+                None => Vec::new(),
+            };
+            let waves = if exposable.movie.is_some() { &moved } else { &exposable.waves };
+            wave_grid = waves.first().map_or(view.whole, ExitWave::grid);
+            for focus in 0..images {
+                let seed = seed.index((frame * images + focus) as u64);
+                let intensity = lens.intensity(waves, focus, detector)?;
+                let counted = expose_one(&camera, &intensity, detector, dose_e_per_a2, &hot, view, seed)?;
+                counts.slice_mut(s![frame, focus, .., ..]).assign(&counted);
+            }
         }
-        let wave_grid = exposable.waves.first().map_or(view.whole, ExitWave::grid);
         Ok(Sample {
             index,
             micrograph: Micrograph { counts, grid: view.image },
@@ -230,8 +282,9 @@ impl Simulator {
                 gain_counts_per_electron: camera.gain_counts_per_electron,
                 offset_counts: camera.offset_counts,
                 atoms: exposable.specimen.structure.atoms.len(),
-                configurations: exposable.waves.len(),
+                configurations: (self.recipe.specimen.thermal.configurations as usize).max(1),
             },
+            movie: exposable.movie.as_ref().map(|movie| view.movie_truth(movie)),
         })
     }
 

@@ -29,6 +29,7 @@ pub mod xyz;
 
 pub use error::{FormatError, ParseError, Problem};
 pub use frames::{FrameFormat, Frames, PixelData, write_frames};
+pub use ndarray_npy::WritableElement;
 pub use npy::{NpyArray, read_npy, read_wave, write_npy};
 pub use structure::{read_structure, write_structure};
 pub use truth::{TruthRow, read_truth, write_truth};

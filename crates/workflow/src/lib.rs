@@ -1,1 +1,16 @@
-//! atomlens workflow.
+//! What the program does, without its command line: jobs with progress, cancellation and provenance.
+//!
+//! A job takes resolved settings and a [`Context`], writes its results, and returns a summary that can be printed as
+//! JSON. A run's folder starts with `settings.json`: the version, the settings as they were resolved, the seed, and
+//! the hashes of what was read.
+
+pub mod context;
+pub mod error;
+pub mod exit_wave;
+pub mod image;
+pub mod provenance;
+pub mod recipes;
+pub mod simulate;
+
+pub use context::{Context, Progress};
+pub use error::WorkflowError;

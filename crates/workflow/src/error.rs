@@ -1,0 +1,127 @@
+//! What can go wrong in a job, sorted by what the user can do about it.
+
+use std::path::{Path, PathBuf};
+
+use atomlens_dataset::DatasetError;
+use atomlens_formats::FormatError;
+use atomlens_report::ReportError;
+use atomlens_simulate::SimulateError;
+
+/// A job that ended early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkflowError {
+    /// A file is not as it should be, or cannot be read or written.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// The recipe is wrong.
+    #[error("{path}: {source}")]
+    Recipe {
+        /// The recipe's file or name.
+        path: String,
+        /// What is wrong with it.
+        source: Box<DatasetError>,
+    },
+    /// The recipe cannot be followed.
+    #[error("{path}: {source}")]
+    Stream {
+        /// The recipe's file or name.
+        path: String,
+        /// Why not.
+        source: std::sync::Arc<DatasetError>,
+    },
+    /// There is no such recipe.
+    #[error("there is no file and no recipe called {found:?}: expected a file or one of {known}")]
+    UnknownRecipe {
+        /// What was asked for.
+        found: String,
+        /// Names of the recipes that come with the program.
+        known: String,
+    },
+    /// A file cannot be read.
+    #[error("{}: cannot be read: {reason}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A file cannot be written.
+    #[error("{}: cannot be written: {reason}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The output folder holds something already.
+    #[error("{}: the folder holds files already: expected an empty or new one, so that nothing is lost; {advice}", path.display())]
+    FolderNotEmpty {
+        /// The folder.
+        path: PathBuf,
+        /// What to do.
+        advice: String,
+    },
+    /// What was asked for cannot be simulated.
+    #[error("{path}: {source}")]
+    Simulate {
+        /// The file that it was asked of.
+        path: String,
+        /// Why not.
+        source: SimulateError,
+    },
+    /// A setting makes no sense.
+    #[error("{what} is {found}: expected {expected}")]
+    Setting {
+        /// Which setting.
+        what: &'static str,
+        /// What was given.
+        found: String,
+        /// What is possible.
+        expected: String,
+    },
+    /// A picture cannot be drawn.
+    #[error("the picture cannot be drawn: {0}")]
+    Report(#[from] ReportError),
+    /// The user stopped the job.
+    #[error("stopped; {done} of {total} {unit} are complete and valid")]
+    Cancelled {
+        /// Steps done.
+        done: u64,
+        /// Steps asked for.
+        total: u64,
+        /// What a step is.
+        unit: &'static str,
+    },
+}
+
+impl WorkflowError {
+    /// The exit code of the program, as the README documents them.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            WorkflowError::Setting { .. } => 2,
+            WorkflowError::Format(FormatError::Write { .. })
+            | WorkflowError::Write { .. }
+            | WorkflowError::FolderNotEmpty { .. }
+            | WorkflowError::Report(_) => 4,
+            WorkflowError::Format(_)
+            | WorkflowError::Recipe { .. }
+            | WorkflowError::UnknownRecipe { .. }
+            | WorkflowError::Read { .. } => 3,
+            WorkflowError::Simulate { .. } | WorkflowError::Stream { .. } => 5,
+            WorkflowError::Cancelled { .. } => 130,
+        }
+    }
+
+    pub(crate) fn read(path: &Path, error: &std::io::Error) -> WorkflowError {
+        WorkflowError::Read { path: path.to_owned(), reason: error.to_string() }
+    }
+
+    pub(crate) fn write(path: &Path, error: &std::io::Error) -> WorkflowError {
+        WorkflowError::Write { path: path.to_owned(), reason: error.to_string() }
+    }
+
+    pub(crate) fn simulate(path: &Path, source: SimulateError) -> WorkflowError {
+        WorkflowError::Simulate { path: path.display().to_string(), source }
+    }
+}
