@@ -4,6 +4,9 @@
 //! The ignored test at the end compares where atoms are put on the grid: run it with
 //! `cargo test --release -p atomlens-simulate --test golden -- --ignored --nocapture`.
 
+// The figures and what was skipped are what these tests have to say.
+#![allow(clippy::print_stdout)]
+
 use atomlens_core::glam::DVec3;
 use atomlens_core::{Atom, Cell, Element, Structure};
 use atomlens_simulate::potential::Placement;
@@ -179,7 +182,7 @@ fn low_frequencies(wave: &Array2<Complex<f32>>) -> Vec<Complex<f64>> {
 
 /// What the two placements are worth on coarse grids, measured against the finest wave of each: independent of which is trusted.
 #[test]
-#[ignore = "takes half a minute: the finest grid has 2048 x 2048 pixels"]
+#[ignore = "takes ten seconds: the finest grid has 2048 x 2048 pixels"]
 fn exact_placement_converges_faster() {
     let specimen = &specimens()[0];
     let spectrum = |placement, n| low_frequencies(&specimen.exit_wave_with(placement, n, n).wave());
