@@ -7,7 +7,7 @@
 //! Between the passes data lie in one of two layouts, so that every pass writes contiguous pieces that
 //! threads can own without locks:
 //!
-//! - *rows*: `[y][kept kx]`, written by row passes;
+//! - *tiles*: `[group of 8 y][block of 8 kx][8][8]`, written by row passes;
 //! - *blocks*: `[block of 8 kx][y][8]`, written by column passes; a row of a block is one cache line.
 //!
 //! The transform itself is rustfft's; sums are unscaled in both directions, and callers put the
@@ -132,9 +132,14 @@ impl<T: Real> BandLimit<T> {
         self.columns.len()
     }
 
-    /// Number of elements of a spectrum or of an array in either layout.
+    /// Number of elements of a spectrum or of an array in the blocked layout.
     pub(crate) fn len(&self) -> usize {
         self.width() * self.grid.ny
+    }
+
+    /// Number of elements of an array in the tiled layout.
+    pub(crate) fn tiled_len(&self) -> usize {
+        self.width() * self.grid.ny.next_multiple_of(BLOCK)
     }
 
     /// Spatial frequency of a kept column in 1 / angstrom; 0 for padding.
@@ -154,24 +159,44 @@ impl<T: Real> BandLimit<T> {
         Some(&self.aperture[index * rows..(index + 1) * rows])
     }
 
-    /// Calls `visit` with every row of a new array in rows layout. `visit` gets the row's number, a full
+    /// Calls `visit` for every row of a new array in the tiled layout. `visit` gets the row's number, a full
     /// row of `nx` values to work in, and must leave in it the row's transform along x; the kept part is stored.
-    pub(crate) fn row_pass(&self, rows: &mut [Complex<T>], visit: impl Fn(usize, &mut RowSpace<T>) + Sync) {
-        let width = self.width();
-        let nx = self.grid.nx;
-        rows.par_chunks_mut(width * ROWS_PER_TASK).enumerate().for_each_init(
+    pub(crate) fn row_pass(&self, tiles: &mut [Complex<T>], visit: impl Fn(usize, &mut RowSpace<T>) + Sync) {
+        let ny = self.grid.ny;
+        tiles.par_chunks_mut(self.width() * BLOCK).enumerate().for_each_init(
             || self.row_space(),
-            |space, (task, chunk)| {
-                for (offset, row) in chunk.chunks_exact_mut(width).enumerate() {
-                    visit(task * ROWS_PER_TASK + offset, space);
-                    let (positive, rest) = row.split_at_mut(self.positive_columns);
-                    let negative = self.negative_columns;
-                    positive.copy_from_slice(&space.row[..self.positive_columns]);
-                    rest[..negative].copy_from_slice(&space.row[nx - negative..]);
-                    rest[negative..].fill(Complex::new(T::zero(), T::zero()));
+            |space, (group, tiles)| {
+                for y in group * BLOCK..((group + 1) * BLOCK).min(ny) {
+                    visit(y, space);
+                    for (block, tile) in tiles.chunks_exact_mut(BLOCK * BLOCK).enumerate() {
+                        let first = (y % BLOCK) * BLOCK;
+                        self.take_piece(&space.row, block * BLOCK, &mut tile[first..first + BLOCK]);
+                    }
                 }
             },
         );
+    }
+
+    /// Copies the block of kept columns that begins at `first` out of a full row.
+    fn take_piece(&self, row: &[Complex<T>], first: usize, piece: &mut [Complex<T>]) {
+        let (positive, kept) = (self.positive_columns, self.positive_columns + self.negative_columns);
+        // Negative frequencies lie at the row's end, one place off for every column that is not kept.
+        let shift = self.grid.nx - kept;
+        if first + BLOCK <= positive {
+            piece.copy_from_slice(&row[first..first + BLOCK]);
+        } else if first >= positive && first + BLOCK <= kept {
+            piece.copy_from_slice(&row[first + shift..first + shift + BLOCK]);
+        } else {
+            for (column, value) in (first..).zip(piece) {
+                *value = if column < positive {
+                    row[column]
+                } else if column < kept {
+                    row[column + shift]
+                } else {
+                    Complex::new(T::zero(), T::zero())
+                };
+            }
+        }
     }
 
     /// Working space for one thread's rows.
@@ -224,15 +249,15 @@ impl<T: Real> BandLimit<T> {
         self.along_x[direction as usize].process_with_scratch(row, scratch);
     }
 
-    /// For every kept column: gathers it from the rows layout, transforms it along y, lets `visit` change it,
+    /// For every kept column: gathers it from the tiled layout, transforms it along y, lets `visit` change it,
     /// transforms it back, and stores it in the blocked layout.
     pub(crate) fn column_pass(
         &self,
-        rows: &[Complex<T>],
+        tiles: &[Complex<T>],
         blocks: &mut [Complex<T>],
         visit: impl Fn(ColumnVisit<'_, T>) + Sync,
     ) {
-        self.columns(blocks, |first, space| self.gather_columns(rows, first, space), visit, true);
+        self.columns(blocks, |first, space| self.gather_columns(tiles, first, space), visit, true);
     }
 
     /// Like [`column_pass`](Self::column_pass) but starts from nothing: `visit` fills the column with values along
@@ -241,20 +266,38 @@ impl<T: Real> BandLimit<T> {
         self.columns(blocks, |_, _| {}, visit, true);
     }
 
-    /// Transforms the rows layout along y and stores the spectrum: `[column][ky]`, after `visit`.
+    /// Transforms the tiled layout along y and stores the spectrum: `[column][ky]`, after `visit`.
     pub(crate) fn column_analysis(
         &self,
-        rows: &[Complex<T>],
+        tiles: &[Complex<T>],
         spectrum: &mut [Complex<T>],
         visit: impl Fn(ColumnVisit<'_, T>) + Sync,
     ) {
-        self.columns(spectrum, |first, space| self.gather_columns(rows, first, space), visit, false);
+        self.columns(spectrum, |first, space| self.gather_columns(tiles, first, space), visit, false);
     }
 
-    /// Takes a block of columns from the rows layout and transforms them along y.
-    fn gather_columns(&self, rows: &[Complex<T>], first: usize, space: &mut ColumnSpace<T>) {
-        gather_block(rows, self.width(), first, self.grid.ny, &mut space.columns);
-        self.along_y[0].process_with_scratch(&mut space.columns, &mut space.scratch);
+    /// Takes a block of columns from the tiled layout and transforms them along y.
+    fn gather_columns(&self, tiles: &[Complex<T>], first: usize, space: &mut ColumnSpace<T>) {
+        let (ny, stride) = (self.grid.ny, self.column_stride());
+        for (group, tiles) in tiles.chunks_exact(self.width() * BLOCK).enumerate() {
+            let tile = &tiles[first * BLOCK..(first + BLOCK) * BLOCK];
+            let height = BLOCK.min(ny - group * BLOCK);
+            for (offset, column) in space.columns.chunks_exact_mut(stride).enumerate() {
+                let column = &mut column[group * BLOCK..group * BLOCK + height];
+                for (value, row) in column.iter_mut().zip(tile.chunks_exact(BLOCK)) {
+                    *value = row[offset];
+                }
+            }
+        }
+        for column in space.columns.chunks_exact_mut(stride) {
+            self.along_y[0].process_with_scratch(&mut column[..ny], &mut space.scratch);
+        }
+    }
+
+    /// Distance between the columns of a [`ColumnSpace`]: a cache line more than they need, since columns of a power of two
+    /// would all fall into the same few places of the cache.
+    fn column_stride(&self) -> usize {
+        self.grid.ny + BLOCK
     }
 
     /// Columns that are transformed, in blocks: `gather` fills the space of a block, `visit` sees every column, and
@@ -266,20 +309,23 @@ impl<T: Real> BandLimit<T> {
         visit: impl Fn(ColumnVisit<'_, T>) + Sync,
         back_to_y: bool,
     ) {
-        let ny = self.grid.ny;
+        let (ny, stride) = (self.grid.ny, self.column_stride());
         out.par_chunks_mut(BLOCK * ny).enumerate().for_each_init(
             || self.column_space(),
             |space, (block, out)| {
                 let first = block * BLOCK;
                 gather(first, space);
-                for (offset, values) in space.columns.chunks_exact_mut(ny).enumerate() {
+                for (offset, values) in space.columns.chunks_exact_mut(stride).enumerate() {
+                    let values = &mut values[..ny];
                     visit(ColumnVisit { column: first + offset, values });
+                    if back_to_y {
+                        self.along_y[1].process_with_scratch(values, &mut space.scratch);
+                    } else {
+                        out[offset * ny..(offset + 1) * ny].copy_from_slice(values);
+                    }
                 }
                 if back_to_y {
-                    self.along_y[1].process_with_scratch(&mut space.columns, &mut space.scratch);
-                    store_block(&space.columns, ny, out);
-                } else {
-                    out.copy_from_slice(&space.columns);
+                    store_block(&space.columns, stride, out);
                 }
             },
         );
@@ -288,7 +334,7 @@ impl<T: Real> BandLimit<T> {
     fn column_space(&self) -> ColumnSpace<T> {
         let zero = Complex::new(T::zero(), T::zero());
         let scratch = self.along_y.iter().map(|fft| fft.get_inplace_scratch_len()).max().unwrap_or(0);
-        ColumnSpace { columns: vec![zero; BLOCK * self.grid.ny], scratch: vec![zero; scratch] }
+        ColumnSpace { columns: vec![zero; BLOCK * self.column_stride()], scratch: vec![zero; scratch] }
     }
 
     /// Multiplies a column by the soft aperture and by a factor for the column and one for each `ky`.
@@ -332,36 +378,12 @@ fn scale<'a, T: Real>(
     }
 }
 
-/// Takes the block of columns that begins at `first` from rows of `width` values, one column after the other. Works in
-/// squares, so that both sides are read and written a cache line at a time.
-pub(crate) fn gather_block<T: Real>(
-    rows: &[Complex<T>],
-    width: usize,
-    first: usize,
-    ny: usize,
-    columns: &mut [Complex<T>],
-) {
-    for (square, rows) in rows.chunks(width * BLOCK).enumerate() {
-        let height = rows.len() / width;
-        let mut values = [[Complex::new(T::zero(), T::zero()); BLOCK]; BLOCK];
-        for (values, row) in values.iter_mut().zip(rows.chunks_exact(width)) {
-            values.copy_from_slice(&row[first..first + BLOCK]);
-        }
-        for (offset, column) in columns.chunks_exact_mut(ny).enumerate() {
-            let column = &mut column[square * BLOCK..square * BLOCK + height];
-            for (value, row) in column.iter_mut().zip(&values) {
-                *value = row[offset];
-            }
-        }
-    }
-}
-
-/// Stores a block of columns, one after the other in `columns`, by rows: `[y][8]`.
-pub(crate) fn store_block<T: Real>(columns: &[Complex<T>], ny: usize, out: &mut [Complex<T>]) {
+/// Stores a block of columns, which lie `stride` apart, by rows: `[y][8]`.
+pub(crate) fn store_block<T: Real>(columns: &[Complex<T>], stride: usize, out: &mut [Complex<T>]) {
     for (square, out) in out.chunks_mut(BLOCK * BLOCK).enumerate() {
         let first = square * BLOCK;
         let height = out.len() / BLOCK;
-        for (offset, column) in columns.chunks_exact(ny).enumerate() {
+        for (offset, column) in columns.chunks_exact(stride).enumerate() {
             for (piece, value) in out.chunks_exact_mut(BLOCK).zip(&column[first..first + height]) {
                 piece[offset] = *value;
             }
@@ -379,9 +401,6 @@ fn check_grid(grid: &Grid) -> Result<(), SimulateError> {
     }
     Ok(())
 }
-
-/// Rows handled by one task: enough to be worth scheduling, few enough to balance two threads or twenty.
-const ROWS_PER_TASK: usize = 16;
 
 /// One thread's space for working on rows.
 pub(crate) struct RowSpace<T: Real> {

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 
 use crate::electron::{check_energy_ev, interaction_parameter, wavelength_angstrom};
 use crate::fourier::Direction;
-use crate::potential::{PotentialBuilder, PotentialSettings, SlicedStructure};
+use crate::potential::{PotentialBuilder, PotentialSettings, SliceSpace, SlicedStructure};
 use crate::{BandLimit, Real, SimulateError};
 
 /// Spatial frequency that a wave must at least carry, in 1 / angstrom: fringes of two thirds of an angstrom, just beyond what
@@ -128,14 +128,13 @@ struct Pass<'a, T: Real> {
     rows: Vec<Complex<T>>,
     wave: Vec<Complex<T>>,
     transmission: Vec<Complex<T>>,
-    potential_spectrum: Vec<Complex<T>>,
-    potential: Vec<Complex<T>>,
+    slice: SliceSpace<T>,
     spectrum: Vec<Complex<T>>,
 }
 
 impl<'a, T: Real> Pass<'a, T> {
     fn new(settings: &Multislice, limit: &'a BandLimit<T>, builder: &'a PotentialBuilder<T>, thickness: f64) -> Self {
-        let space = || vec![Complex::new(T::zero(), T::zero()); limit.len()];
+        let space = |len| vec![Complex::new(T::zero(), T::zero()); len];
         Pass {
             limit,
             builder,
@@ -144,11 +143,10 @@ impl<'a, T: Real> Pass<'a, T> {
             tilt_rad: settings.tilt_rad,
             slice_thickness_angstrom: thickness,
             started: false,
-            rows: space(),
-            wave: space(),
-            transmission: space(),
-            potential_spectrum: Vec::new(),
-            potential: Vec::new(),
+            rows: space(limit.tiled_len()),
+            wave: space(limit.len()),
+            transmission: space(limit.len()),
+            slice: builder.slice_space(),
             spectrum: Vec::new(),
         }
     }
@@ -156,7 +154,7 @@ impl<'a, T: Real> Pass<'a, T> {
     /// Through one slice and on over `distance` slices' thickness; at the last one the spectrum is kept.
     fn step(&mut self, slice: usize, distance: usize, last: bool) {
         let limit = self.limit;
-        self.builder.slice_blocks(slice, &mut self.potential_spectrum, &mut self.potential);
+        self.builder.slice_blocks(slice, &mut self.slice);
         self.transmission_rows();
         if self.started {
             self.band_limit_transmission();
@@ -192,7 +190,7 @@ impl<'a, T: Real> Pass<'a, T> {
     fn transmission_rows(&mut self) {
         let limit = self.limit;
         let builder = self.builder;
-        let potential = &self.potential;
+        let potential = &self.slice.blocks;
         let turns = self.turns_per_volt_angstrom;
         limit.row_pass(&mut self.rows, |y, space| {
             builder.row_to_places(potential, y, &mut space.half, &mut space.scratch, &mut space.turns);
@@ -268,14 +266,14 @@ impl<T: Real> ExitWave<T> {
             return Err(SimulateError::NotFinite { what: "wave", count: not_finite().count(), y, x });
         }
         let limit = BandLimit::whole_grid(grid)?;
-        let mut rows = vec![Complex::new(T::zero(), T::zero()); limit.len()];
+        let mut rows = vec![Complex::new(T::zero(), T::zero()); limit.tiled_len()];
         limit.row_pass(&mut rows, |y, space| {
             for (value, source) in space.row.iter_mut().zip(wave.row(y)) {
                 *value = *source;
             }
             limit.transform_row(Direction::Forward, &mut space.row, &mut space.scratch);
         });
-        let mut spectrum = rows.clone();
+        let mut spectrum = vec![Complex::new(T::zero(), T::zero()); limit.len()];
         let scale = Complex::new(T::of(1.0 / grid.pixels() as f64), T::zero());
         let ones = vec![Complex::new(T::one(), T::zero()); grid.ny];
         limit.column_analysis(&rows, &mut spectrum, |visit| limit.multiply_column(visit, scale, &ones));

@@ -42,7 +42,7 @@ fn transform<T: Real>(
     let from = BandLimit::<T>::whole_grid(grid)?;
     let target = Grid::covering(grid.field_x_angstrom(), grid.field_y_angstrom(), nx, ny);
     let to = BandLimit::<T>::whole_grid(target)?;
-    let mut rows = vec![zero; from.len()];
+    let mut rows = vec![zero; from.tiled_len()];
     from.row_pass(&mut rows, |y, space| {
         for (value, source) in space.row.iter_mut().zip(image.row(y)) {
             *value = Complex::new(*source, T::zero());

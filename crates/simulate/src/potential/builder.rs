@@ -4,7 +4,7 @@ use atomlens_core::Grid;
 use num_complex::Complex;
 use rayon::prelude::*;
 
-use super::spread::Spread;
+use super::spread::{Spread, SpreadSpace};
 use super::{Contribution, Placement, Projection, SlicedStructure};
 use crate::Real;
 use crate::fourier::BLOCK;
@@ -73,18 +73,20 @@ impl<T: Real> PotentialBuilder<T> {
         self.contributions[slice].is_empty()
     }
 
-    /// The projected potential of a slice, transformed back along y but not yet along x: half spectrum in x, in the blocked
-    /// layout of [`crate::fourier`]. `spectrum` is space to work in.
-    pub(crate) fn slice_blocks(&self, slice: usize, spectrum: &mut Vec<Complex<T>>, blocks: &mut Vec<Complex<T>>) {
+    /// Space for [`slice_blocks`](Self::slice_blocks).
+    pub(crate) fn slice_space(&self) -> SliceSpace<T> {
         let zero = Complex::new(T::zero(), T::zero());
-        let width = (self.grid.nx / 2 + 1).next_multiple_of(BLOCK);
-        for space in [&mut *spectrum, blocks] {
-            space.clear();
-            space.resize(width * self.grid.ny, zero);
-        }
+        let len = (self.grid.nx / 2 + 1).next_multiple_of(BLOCK) * self.grid.ny;
+        SliceSpace { spectrum: vec![zero; len], blocks: vec![zero; len], spread: self.spread.space() }
+    }
+
+    /// The projected potential of a slice, transformed back along y but not yet along x: half spectrum in x, in the blocked
+    /// layout of [`crate::fourier`].
+    pub(crate) fn slice_blocks(&self, slice: usize, space: &mut SliceSpace<T>) {
+        let SliceSpace { spectrum, blocks, spread } = space;
         // 1 / area turns the transform's sum into a Fourier series of the cell.
         let scale = T::of(1.0 / (self.grid.field_x_angstrom() * self.grid.field_y_angstrom()));
-        for contribution in &self.contributions[slice] {
+        for (index, contribution) in self.contributions[slice].iter().enumerate() {
             let species = &self.factors[contribution.species];
             let partial;
             let factors = match contribution.heights {
@@ -98,15 +100,18 @@ impl<T: Real> PotentialBuilder<T> {
                     &partial
                 }
             };
-            self.spread.accumulate(&contribution.atoms, factors, scale, spectrum);
+            self.spread.accumulate(&contribution.atoms, factors, scale, index == 0, spread, spectrum);
         }
         self.spread.columns_to_places(spectrum, blocks);
     }
 
     /// The potential of one slice in volt angstrom, shape `[y, x]`.
     pub fn slice(&self, slice: usize) -> ndarray::Array2<T> {
-        let (mut spectrum, mut blocks) = (Vec::new(), Vec::new());
-        self.slice_blocks(slice, &mut spectrum, &mut blocks);
+        let mut space = self.slice_space();
+        if !self.is_empty(slice) {
+            self.slice_blocks(slice, &mut space);
+        }
+        let blocks = space.blocks;
         let mut out = vec![T::zero(); self.grid.pixels()];
         out.par_chunks_mut(self.grid.nx).enumerate().for_each_init(
             || (vec![Complex::new(T::zero(), T::zero()); self.grid.nx / 2 + 1], Vec::new()),
@@ -145,6 +150,15 @@ impl<T: Real> PotentialBuilder<T> {
         // The lengths are the plan's own, so this cannot fail.
         let _ = self.spread.to_real.process_with_scratch(half, row, scratch);
     }
+}
+
+/// What a slice is computed in, kept from slice to slice.
+pub(crate) struct SliceSpace<T: Real> {
+    /// Half spectrum, column by column.
+    spectrum: Vec<Complex<T>>,
+    /// The result, in the blocked layout.
+    pub(crate) blocks: Vec<Complex<T>>,
+    spread: SpreadSpace<T>,
 }
 
 /// The zero and Nyquist terms of a real row's transform are real; rounding must not say otherwise.

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Parametrization, SimulateError};
 
 pub use builder::PotentialBuilder;
+pub(crate) use builder::SliceSpace;
 
 /// How an atom's potential is shared among slices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use rustfft::{Fft, FftPlanner};
 
 use super::{PlacedAtom, Placement};
 use crate::Real;
-use crate::fourier::{BLOCK, gather_block, store_block};
+use crate::fourier::{BLOCK, store_block};
 
 /// Structure factors by spreading on a finer grid.
 pub(super) struct Spread<T: Real> {
@@ -25,6 +25,16 @@ pub(super) struct Spread<T: Real> {
     fine_columns: Arc<dyn Fft<T>>,
     columns: Arc<dyn Fft<T>>,
     pub(super) to_real: Arc<dyn realfft::ComplexToReal<T>>,
+}
+
+/// What structure factors are computed in, kept from slice to slice.
+pub(super) struct SpreadSpace<T> {
+    /// Rows of the fine grid that an atom touches; beside a particle most are empty.
+    touched: Vec<usize>,
+    /// Those rows, shape `[touched][fine_nx]`.
+    fine: Vec<T>,
+    /// Their transforms, shape `[touched][nx / 2 + 1, padded]`.
+    rows: Vec<Complex<T>>,
 }
 
 /// Pixels of the fine grid that an atom is spread over, along x and along y.
@@ -91,49 +101,67 @@ impl<T: Real> Spread<T> {
         }
     }
 
-    /// Adds `factors times structure factor` to the half spectrum `out`, shape `[nx / 2 + 1, padded][ky]`.
-    pub(super) fn accumulate(&self, atoms: &[PlacedAtom], factors: &[T], scale: T, out: &mut [Complex<T>]) {
+    /// Space for [`accumulate`](Self::accumulate).
+    pub(super) fn space(&self) -> SpreadSpace<T> {
+        SpreadSpace { touched: Vec::new(), fine: Vec::new(), rows: Vec::new() }
+    }
+
+    /// Adds `factors times structure factor` to the half spectrum `out`, shape `[nx / 2 + 1, padded][ky]`; the first
+    /// contribution of a slice replaces what was there.
+    pub(super) fn accumulate(
+        &self,
+        atoms: &[PlacedAtom],
+        factors: &[T],
+        scale: T,
+        first_one: bool,
+        space: &mut SpreadSpace<T>,
+        out: &mut [Complex<T>],
+    ) {
         let zero = Complex::new(T::zero(), T::zero());
         let half = self.nx / 2 + 1;
         let width = half.next_multiple_of(BLOCK);
-        let spread = self.spread(atoms);
-        let mut rows = vec![zero; self.fine_ny * width];
-        rows.par_chunks_mut(width * 16).zip(spread.par_chunks(self.fine_nx * 16)).for_each_init(
-            || (self.fine_rows.make_scratch_vec(), vec![T::zero(); self.fine_nx], vec![zero; self.fine_nx / 2 + 1]),
-            |(scratch, real, complex), (rows, spread)| {
-                for (row, spread) in rows.chunks_exact_mut(width).zip(spread.chunks_exact(self.fine_nx)) {
-                    // Rows that no atom touches stay zero: most of them, beside a particle.
-                    if spread.iter().all(|value| value.is_zero()) {
-                        continue;
-                    }
-                    real.copy_from_slice(spread);
-                    // The lengths are the plan's own, so this cannot fail.
-                    let _ = self.fine_rows.process_with_scratch(real, complex, scratch);
-                    row[..half].copy_from_slice(&complex[..half]);
-                }
+        self.spread(atoms, space);
+        let SpreadSpace { touched, fine, rows } = space;
+        rows.resize(touched.len() * width, zero);
+        rows.par_chunks_mut(width).zip(fine.par_chunks_mut(self.fine_nx)).for_each_init(
+            || (self.fine_rows.make_scratch_vec(), vec![zero; self.fine_nx / 2 + 1]),
+            |(scratch, complex), (row, fine)| {
+                // The lengths are the plan's own, so this cannot fail.
+                let _ = self.fine_rows.process_with_scratch(fine, complex, scratch);
+                row[..half].copy_from_slice(&complex[..half]);
             },
         );
         let quadrant_rows = self.ny / 2 + 1;
+        // A cache line more than a column needs: columns of a power of two would share few places of the cache.
+        let stride = self.fine_ny + BLOCK;
         let up = self.ny.div_ceil(2);
         let down = self.ny - up;
         out.par_chunks_mut(self.ny * BLOCK).enumerate().for_each_init(
-            || (vec![zero; BLOCK * self.fine_ny], vec![zero; self.fine_columns.get_inplace_scratch_len()]),
+            || (vec![zero; BLOCK * stride], vec![zero; self.fine_columns.get_inplace_scratch_len()]),
             |(columns, scratch), (block, out)| {
                 let first = block * BLOCK;
-                gather_block(&rows, width, first, self.fine_ny, columns);
-                self.fine_columns.process_with_scratch(columns, scratch);
+                columns.fill(zero);
+                for (row, y) in rows.chunks_exact(width).zip(touched.iter()) {
+                    for (column, value) in columns[*y..].iter_mut().step_by(stride).zip(&row[first..first + BLOCK]) {
+                        *column = *value;
+                    }
+                }
+                if first_one {
+                    out.fill(zero);
+                }
                 for (offset, out) in out.chunks_exact_mut(self.ny).take(half - first.min(half)).enumerate() {
-                    let column = &columns[offset * self.fine_ny..(offset + 1) * self.fine_ny];
+                    let column = &mut columns[offset * stride..offset * stride + self.fine_ny];
+                    self.fine_columns.process_with_scratch(column, scratch);
                     let factors = &factors[(first + offset) * quadrant_rows..(first + offset + 1) * quadrant_rows];
                     let scale = scale * self.correction_x[first + offset];
                     let (positive, negative) = out.split_at_mut(up);
                     let weights = factors.iter().zip(&self.correction_y);
-                    for ((out, value), (factor, correction)) in positive.iter_mut().zip(column).zip(weights) {
+                    for ((out, value), (factor, correction)) in positive.iter_mut().zip(&*column).zip(weights) {
                         *out += value * (*factor * *correction * scale);
                     }
                     let column = &column[self.fine_ny - down..];
                     let weights = factors[1..=down].iter().zip(&self.correction_y[1..=down]).rev();
-                    for ((out, value), (factor, correction)) in negative.iter_mut().zip(column).zip(weights) {
+                    for ((out, value), (factor, correction)) in negative.iter_mut().zip(&*column).zip(weights) {
                         *out += value * (*factor * *correction * scale);
                     }
                 }
@@ -141,22 +169,35 @@ impl<T: Real> Spread<T> {
         );
     }
 
-    /// The atoms spread with the kernel, shape `[fine_ny, fine_nx]`.
-    fn spread(&self, atoms: &[PlacedAtom]) -> Vec<T> {
-        let mut grid = vec![T::zero(); self.fine_nx * self.fine_ny];
+    /// Spreads the atoms with the kernel: the rows of the fine grid that an atom touches, one after the other.
+    fn spread(&self, atoms: &[PlacedAtom], space: &mut SpreadSpace<T>) {
+        let rows_of = |atom: &PlacedAtom| {
+            let (first, weights) = self.weights(atom.y * self.fine_ny as f64);
+            (0..)
+                .zip(weights)
+                .filter(|(_, weight)| *weight != 0.0)
+                .map(move |(offset, weight)| ((first + offset).rem_euclid(self.fine_ny as i64) as usize, weight))
+        };
+        let mut place = vec![usize::MAX; self.fine_ny];
+        for (y, _) in atoms.iter().flat_map(rows_of) {
+            place[y] = 0;
+        }
+        space.touched.clear();
+        for (y, place) in place.iter_mut().enumerate().filter(|(_, place)| **place == 0) {
+            *place = space.touched.len();
+            space.touched.push(y);
+        }
+        space.fine.clear();
+        space.fine.resize(space.touched.len() * self.fine_nx, T::zero());
         for atom in atoms {
             let (first_x, weights_x) = self.weights(atom.x * self.fine_nx as f64);
-            let (first_y, weights_y) = self.weights(atom.y * self.fine_ny as f64);
-            for (dy, weight_y) in weights_y.iter().enumerate() {
-                let y = (first_y + dy as i64).rem_euclid(self.fine_ny as i64) as usize;
-                let row = &mut grid[y * self.fine_nx..(y + 1) * self.fine_nx];
-                for (dx, weight_x) in weights_x.iter().enumerate() {
-                    let x = (first_x + dx as i64).rem_euclid(self.fine_nx as i64) as usize;
-                    row[x] += T::of(atom.weight * weight_x * weight_y);
+            for (y, weight_y) in rows_of(atom) {
+                let row = &mut space.fine[place[y] * self.fine_nx..(place[y] + 1) * self.fine_nx];
+                for (x, weight_x) in (first_x..).zip(weights_x) {
+                    row[x.rem_euclid(self.fine_nx as i64) as usize] += T::of(atom.weight * weight_x * weight_y);
                 }
             }
         }
-        grid
     }
 
     /// The first pixel and the weights of the kernel around a place in pixels.
