@@ -32,7 +32,7 @@ const LAYERS: &[Layer] = &[
     layer("dataset", &["core", "simulate", "specimen"]),
     layer("workflow", &["core", "simulate", "specimen", "formats", "report", "dataset"]),
     layer("cli", &["core", "simulate", "specimen", "formats", "report", "dataset", "workflow"]),
-    layer("xtask", &[]),
+    layer("xtask", &["core", "dataset", "report", "workflow"]),
 ];
 
 /// Whom a prohibition binds.

@@ -4,14 +4,18 @@
 //!   global randomness, and that no crate asks for a dependency that it does not use. Exit code 0: all is well; 1: at
 //!   least one violation, each named in a line; 2: the command could not be run.
 //! - `layering --table` prints the rules as ARCHITECTURE.md has them.
+//! - `gallery` makes the pictures of docs/gallery.md anew, in about a minute.
 
 // A chore talks to whoever runs it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod gallery;
 mod layering;
 mod metadata;
+mod palette;
 mod source_scan;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use metadata::Workspace;
@@ -24,9 +28,26 @@ fn main() -> ExitCode {
             print!("{}", layering::table());
             ExitCode::SUCCESS
         }
+        ["gallery"] => make_gallery(),
         _ => {
-            eprintln!("usage: cargo run --release -p xtask -- layering [--table]");
+            eprintln!("usage: cargo run --release -p xtask -- layering [--table] | gallery");
             ExitCode::from(2)
+        }
+    }
+}
+
+fn make_gallery() -> ExitCode {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    match gallery::make(here.parent().unwrap_or(here)) {
+        Ok(made) => {
+            for (path, size) in made {
+                println!("gallery: {} ({} kB)", path.display(), size / 1000);
+            }
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            eprintln!("gallery: {problem}");
+            ExitCode::from(1)
         }
     }
 }
