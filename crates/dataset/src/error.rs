@@ -37,6 +37,9 @@ pub enum DatasetError {
     /// The image cannot be simulated.
     #[error(transparent)]
     Simulate(#[from] SimulateError),
+    /// Whoever asked for the sample does not want it any more.
+    #[error("stopped before the sample was complete")]
+    Stopped,
     /// A background thread ended early.
     #[error("a thread of the stream ended unexpectedly; this is a defect of the program")]
     ThreadLost,

@@ -23,6 +23,12 @@ pub enum FocalSpreadKnob {
 }
 
 impl FocalSpreadKnob {
+    pub(crate) fn width(&self) -> &Distribution {
+        match self {
+            Self::OneOverE(width) | Self::StandardDeviation(width) | Self::FullWidthHalfMaximum(width) => width,
+        }
+    }
+
     pub(crate) fn draw(&self, random: &mut RandomStream) -> FocalSpread {
         match self {
             FocalSpreadKnob::OneOverE(width) => FocalSpread::from_one_over_e_half_width(width.sample(random)),
@@ -49,6 +55,12 @@ pub enum AngularSpreadKnob {
 }
 
 impl AngularSpreadKnob {
+    pub(crate) fn width(&self) -> &Distribution {
+        match self {
+            Self::OneOverE(width) | Self::StandardDeviation(width) | Self::FullWidthHalfMaximum(width) => width,
+        }
+    }
+
     pub(crate) fn draw(&self, random: &mut RandomStream) -> AngularSpread {
         const RAD: f64 = 1e-3;
         match self {

@@ -66,7 +66,7 @@ pub struct Recipe {
 
 /// Number of pixels of an image: one number for a square, or `[x, y]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a number of pixels, or [x, y]")]
+#[serde(untagged, expecting = "expected a whole number of pixels, or [x, y]")]
 pub enum Pixels {
     /// As many along x as along y.
     Square(usize),
@@ -325,9 +325,20 @@ impl Recipe {
         if !(1..=1_000_000).contains(&self.wave.images_per_wave) {
             return wrong("wave.images_per_wave", self.wave.images_per_wave.to_string(), "1 to 1000000");
         }
-        let (low, _) = self.camera.dose_e_per_a2.range();
-        if low <= 0.0 {
-            return wrong("camera.dose_e_per_a2", low.to_string(), "a positive dose; log_uniform keeps it so");
+        let (low, high) = self.camera.dose_e_per_a2.range();
+        if low <= 0.0 || high > 1e9 {
+            return wrong(
+                "camera.dose_e_per_a2",
+                format!("{low} to {high}"),
+                "a positive dose up to 1e9; log_uniform keeps it positive",
+            );
+        }
+        for (key, knob, least, most, expected) in self.bounded() {
+            let (low, high) = knob.range();
+            if low < least || high > most {
+                let found = if low == high { low.to_string() } else { format!("{low} to {high}") };
+                return wrong(key, found, expected);
+            }
         }
         if !(1..=16).contains(&self.camera.binning) {
             return wrong("camera.binning", self.camera.binning.to_string(), "1 to 16");
@@ -361,6 +372,36 @@ impl Recipe {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Knobs with their bounds; a normal distribution ends at four standard deviations.
+type Bounded<'a> = (&'static str, &'a Distribution, f64, f64, &'static str);
+
+impl Recipe {
+    fn bounded(&self) -> Vec<Bounded<'_>> {
+        const NOT_NEGATIVE: &str = "0 or more";
+        let (optics, camera) = (&self.optics, &self.camera);
+        let mut bounded: Vec<Bounded<'_>> = vec![
+            ("optics.vibration_angstrom", &optics.vibration_angstrom, 0.0, 100.0, "0 to 100 angstrom"),
+            ("camera.dark_noise_electrons", &camera.dark_noise_electrons, 0.0, f64::MAX, NOT_NEGATIVE),
+            ("camera.hot_pixel_fraction", &camera.hot_pixel_fraction, 0.0, 1.0, "0 to 1"),
+            ("camera.hot_pixel_counts", &camera.hot_pixel_counts, 0.0, f64::MAX, NOT_NEGATIVE),
+            ("camera.gain_counts_per_electron", &camera.gain_counts_per_electron, 1e-9, 1e9, "a number above 0"),
+        ];
+        if let Some(spread) = &optics.focal_spread {
+            bounded.push(("optics.focal_spread", spread.width(), 0.0, 1e4, "a width of 0 to 10000 angstrom"));
+        }
+        if let Some(spread) = &optics.angular_spread {
+            bounded.push(("optics.angular_spread", spread.width(), 0.0, 100.0, "a width of 0 to 100 mrad"));
+        }
+        if let Some(radius) = &optics.aperture_mrad {
+            bounded.push(("optics.aperture_mrad", radius, 1e-3, 1e3, "a radius above 0, or left out for no aperture"));
+        }
+        if let Some(counts) = &camera.saturation_counts {
+            bounded.push(("camera.saturation_counts", counts, 1e-9, f64::MAX, "a number above 0, or left out"));
+        }
+        bounded
     }
 }
 

@@ -35,10 +35,27 @@ pub struct MovieTruth {
     pub occupancy: Vec<Vec<bool>>,
     /// Where the specimen is in each frame.
     pub drift: Vec<Drift>,
+    /// What the specimen turns about, x and y: angstrom from the centre of the image's first pixel.
+    pub rotation_centre_angstrom: [f64; 2],
     /// Moves of adatoms from one site to another.
     pub hops: Vec<Hop>,
     /// Time from one frame to the next in seconds.
     pub frame_time_s: f64,
+}
+
+impl MovieTruth {
+    /// Where a site is in a frame: x and y in angstrom from the centre of the image's first pixel. Not folded back
+    /// into the simulated box where it drifts out of it.
+    ///
+    /// # Panics
+    /// If there is no such frame or site.
+    pub fn site_place_angstrom(&self, frame: usize, site: usize) -> [f64; 2] {
+        let (drift, site) = (&self.drift[frame], &self.sites[site]);
+        let [centre_x, centre_y] = self.rotation_centre_angstrom;
+        let (sin, cos) = drift.rotation_rad.sin_cos();
+        let (x, y) = (site.x_angstrom - centre_x, site.y_angstrom - centre_y);
+        [centre_x + cos * x - sin * y + drift.x_angstrom, centre_y + sin * x + cos * y + drift.y_angstrom]
+    }
 }
 
 /// The numbers drawn for a sample, as they are written beside it.

@@ -94,6 +94,10 @@ impl View {
             sites: movie.sites.iter().map(moved).collect(),
             occupancy: movie.occupancy.clone(),
             drift: movie.drift.clone(),
+            rotation_centre_angstrom: [
+                0.5 * self.whole.field_x_angstrom() - origin_x,
+                0.5 * self.whole.field_y_angstrom() - origin_y,
+            ],
             hops: movie.hops.clone(),
             frame_time_s: movie.frame_time_s,
         }
@@ -223,6 +227,26 @@ impl Simulator {
     /// # Errors
     /// If the optics or the camera cannot be as they were drawn.
     pub fn expose(&self, exposable: &Exposable, index: u64) -> Result<Sample, DatasetError> {
+        self.expose_frames(exposable, index, usize::MAX, &|| false)
+    }
+
+    /// Makes a sample as [`sample`](Self::sample) does, but of a movie only the first frame; its truth is that of all frames.
+    ///
+    /// # Errors
+    /// If the specimen cannot be made or simulated as the recipe asks.
+    pub fn preview(&self, index: u64) -> Result<Sample, DatasetError> {
+        let exposable = self.expose_ready(self.specimen_of(index, 1))?;
+        self.expose_frames(&exposable, index, 1, &|| false)
+    }
+
+    /// Exposes at most so many frames, unless told to stop between two of them.
+    pub(crate) fn expose_frames(
+        &self,
+        exposable: &Exposable,
+        index: u64,
+        most_frames: usize,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Sample, DatasetError> {
         let seed = self.seed.child("image").index(index);
         let lens = Lens::draw(&self.recipe.optics, exposable.beam_tilt_mrad, &mut seed.child("optics").stream())?;
         let mut random = seed.child("camera").stream();
@@ -236,11 +260,14 @@ impl Simulator {
             view.whole.ny * camera.binning,
         );
         let hot = camera.hot_pixels(view.whole.nx, view.whole.ny, seed);
-        let frames = exposable.movie.as_ref().map_or(1, Movie::frame_count);
+        let frames = exposable.movie.as_ref().map_or(1, Movie::frame_count).min(most_frames);
         let images = lens.defocus_angstrom.len();
         let mut counts = Array4::zeros((frames, images, view.image.ny, view.image.nx));
         let mut wave_grid = view.whole;
         for frame in 0..frames {
+            if stop() {
+                return Err(DatasetError::Stopped);
+            }
             let moved = match &exposable.movie {
                 Some(movie) => self.waves(&movie.frame(frame).structure, exposable, frame)?,
                 None => Vec::new(),
@@ -249,7 +276,7 @@ impl Simulator {
             wave_grid = waves.first().map_or(view.whole, ExitWave::grid);
             for focus in 0..images {
                 let seed = seed.index((frame * images + focus) as u64);
-                let intensity = lens.intensity(waves, focus, detector)?;
+                let intensity = lens.intensity(waves, focus, detector, camera.binning)?;
                 let counted = expose_one(&camera, &intensity, detector, dose_e_per_a2, &hot, view, seed)?;
                 counts.slice_mut(s![frame, focus, .., ..]).assign(&counted);
             }
@@ -423,7 +450,16 @@ impl Lens {
     }
 
     /// The intensity on the detector's pixels for one image of the series, averaged over the waves.
-    fn intensity(&self, waves: &[ExitWave<f32>], focus: usize, detector: Grid) -> Result<Array2<f32>, DatasetError> {
+    ///
+    /// The centre of a pixel of the image is the middle of the detector's pixels that are binned into it, so the detector's first
+    /// pixel lies as far before the origin.
+    fn intensity(
+        &self,
+        waves: &[ExitWave<f32>],
+        focus: usize,
+        detector: Grid,
+        binning: usize,
+    ) -> Result<Array2<f32>, DatasetError> {
         let optics = self.optics.at_defocus_angstrom(self.defocus_angstrom[focus]);
         let Some((first, rest)) = waves.split_first() else { return Ok(Array2::ones((detector.ny, detector.nx))) };
         let mut sum = first.image(&optics)?;
@@ -432,12 +468,13 @@ impl Lens {
         }
         sum /= waves.len() as f32;
         let [shift_x, shift_y] = self.shift_angstrom[focus];
-        let shifted = [shift_x, shift_y] != [0.0; 2];
+        let to_middle = 0.5 * (binning - 1) as f64;
+        let shift = [shift_x + to_middle * detector.pixel_x_angstrom, shift_y + to_middle * detector.pixel_y_angstrom];
         let image = resample(&sum, first.grid(), detector.nx, detector.ny, |kx, ky| self.motion.transfer(kx, ky))?;
-        if !shifted {
+        if shift == [0.0; 2] {
             return Ok(image);
         }
-        Ok(atomlens_simulate::resample::shift(&image, detector, [shift_x, shift_y])?)
+        Ok(atomlens_simulate::resample::shift(&image, detector, shift)?)
     }
 }
 

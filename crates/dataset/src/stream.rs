@@ -2,12 +2,14 @@
 //!
 //! Workers take sample numbers in order; whoever needs a specimen that is not ready computes its exit waves. A
 //! sample depends on its number alone, so the order of work does not matter, and the stream hands samples out
-//! by number. Workers run at most `look_ahead` samples before the consumer, which bounds the memory.
+//! by number. Workers run at most `look_ahead` samples before the consumer, which bounds the memory. Where fewer samples are
+//! wanted than there are threads, the threads share the work on each.
 //!
 //! Several specimens take turns, and each is renewed at another time, so that neighbouring samples show different
 //! specimens and the cost of new waves is spread evenly.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
 
@@ -17,7 +19,7 @@ use crate::{DatasetError, Sample};
 /// How a stream works; none of it but `rotation` changes what it gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamSettings {
-    /// Workers.
+    /// Threads that work.
     pub threads: usize,
     /// Specimens that take turns; only matters where a wave serves several images. With 1, all images of a specimen come in a row.
     pub rotation: u64,
@@ -25,15 +27,18 @@ pub struct StreamSettings {
     pub look_ahead: u64,
     /// Number of the first sample: where a training goes on.
     pub first: u64,
+    /// Number of the sample before which the stream ends, if it does.
+    pub end: Option<u64>,
 }
 
 impl Default for StreamSettings {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        StreamSettings { threads, rotation: 8, look_ahead: 32, first: 0 }
+        StreamSettings { threads, rotation: 8, look_ahead: 32, first: 0, end: None }
     }
 }
 
+type Made = Result<Sample, Arc<DatasetError>>;
 type Ready = Arc<OnceLock<Result<Exposable, Arc<DatasetError>>>>;
 
 struct State {
@@ -41,7 +46,7 @@ struct State {
     next: u64,
     /// Next sample to be handed out.
     wanted: u64,
-    done: BTreeMap<u64, Result<Sample, Arc<DatasetError>>>,
+    done: BTreeMap<u64, Made>,
     specimens: BTreeMap<u64, Ready>,
     stopped: bool,
     lost: bool,
@@ -52,6 +57,10 @@ struct Shared {
     settings: StreamSettings,
     state: Mutex<State>,
     changed: Condvar,
+    /// The stream was dropped.
+    stopping: AtomicBool,
+    /// Set by whoever wants the stream to end early.
+    cancelled: Arc<AtomicBool>,
 }
 
 impl Shared {
@@ -64,13 +73,33 @@ impl Shared {
         self.changed.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    fn is_over(&self, index: u64) -> bool {
+        self.settings.end.is_some_and(|end| index >= end)
+    }
+
+    fn should_stop(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed) || self.cancelled.load(Ordering::Relaxed)
+    }
+
+    fn make(&self, ready: &OnceLock<Result<Exposable, Arc<DatasetError>>>, number: u64, index: u64) -> Made {
+        if self.should_stop() {
+            return Err(Arc::new(DatasetError::Stopped));
+        }
+        match ready.get_or_init(|| self.simulator.expose_ready(number).map_err(Arc::new)) {
+            Ok(exposable) => {
+                self.simulator.expose_frames(exposable, index, usize::MAX, &|| self.should_stop()).map_err(Arc::new)
+            }
+            Err(error) => Err(error.clone()),
+        }
+    }
+
     fn work(&self) {
         loop {
             let mut state = self.lock();
-            while !state.stopped && state.next >= state.wanted + self.settings.look_ahead {
+            while !state.stopped && !self.is_over(state.next) && state.next >= state.wanted + self.settings.look_ahead {
                 state = self.wait(state);
             }
-            if state.stopped {
+            if state.stopped || self.is_over(state.next) {
                 return;
             }
             let index = state.next;
@@ -79,10 +108,7 @@ impl Shared {
             let ready = state.specimens.entry(number).or_default().clone();
             drop(state);
 
-            let result = match ready.get_or_init(|| self.simulator.expose_ready(number).map_err(Arc::new)) {
-                Ok(exposable) => self.simulator.expose(exposable, index).map_err(Arc::new),
-                Err(error) => Err(error.clone()),
-            };
+            let result = self.make(&ready, number, index);
 
             let mut state = self.lock();
             // The slot's next sample shows another specimen, so this one is not needed again.
@@ -108,7 +134,9 @@ impl Drop for Watch<'_> {
     }
 }
 
-/// An endless stream of samples, in order. Dropping it stops the workers.
+/// A stream of samples, in order, endless unless told where to end. Dropping it stops the workers.
+///
+/// A sample that cannot be made is an error in its place; the stream goes on.
 ///
 /// ```no_run
 /// # use atomlens_dataset::{Recipe, Resources, Simulator, SampleStream, StreamSettings};
@@ -129,12 +157,19 @@ pub struct SampleStream {
 impl SampleStream {
     /// Starts the workers.
     pub fn new(simulator: Simulator, settings: StreamSettings) -> SampleStream {
+        SampleStream::cancellable(simulator, settings, Arc::default())
+    }
+
+    /// Starts the workers; once `cancelled` is set, samples that are not ready come as [`DatasetError::Stopped`].
+    pub fn cancellable(simulator: Simulator, settings: StreamSettings, cancelled: Arc<AtomicBool>) -> SampleStream {
         let settings = StreamSettings {
             threads: settings.threads.max(1),
             rotation: settings.rotation.max(1),
             look_ahead: settings.look_ahead.max(1),
-            first: settings.first,
+            ..settings
         };
+        let wanted = settings.end.map_or(u64::MAX, |end| end.saturating_sub(settings.first).max(1));
+        let worker_count = (settings.threads as u64).min(wanted) as usize;
         let state = State {
             next: settings.first,
             wanted: settings.first,
@@ -143,16 +178,27 @@ impl SampleStream {
             stopped: false,
             lost: false,
         };
-        let shared = Arc::new(Shared { simulator, settings, state: Mutex::new(state), changed: Condvar::new() });
-        let workers = (0..settings.threads)
+        let shared = Arc::new(Shared {
+            simulator,
+            settings,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            stopping: AtomicBool::new(false),
+            cancelled,
+        });
+        let workers = (0..worker_count)
             .filter_map(|number| {
                 let shared = shared.clone();
+                let share = settings.threads / worker_count + usize::from(number < settings.threads % worker_count);
                 std::thread::Builder::new()
                     .name(format!("sample-{number}"))
                     .spawn(move || {
                         let _watch = Watch(&shared);
-                        // Each worker makes whole samples on its own: sharing one sample among threads is slower.
-                        match rayon::ThreadPoolBuilder::new().num_threads(1).build() {
+                        // Each worker makes whole samples on its own where there are enough: sharing one is slower.
+                        let pool = rayon::ThreadPoolBuilder::new()
+                            .num_threads(share)
+                            .thread_name(move |thread| format!("sample-{number}-{thread}"));
+                        match pool.build() {
                             Ok(pool) => pool.install(|| shared.work()),
                             Err(_) => shared.work(),
                         }
@@ -165,7 +211,7 @@ impl SampleStream {
 }
 
 impl Iterator for SampleStream {
-    type Item = Result<Sample, Arc<DatasetError>>;
+    type Item = Made;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.workers.is_empty() {
@@ -174,6 +220,9 @@ impl Iterator for SampleStream {
         let mut state = self.shared.lock();
         loop {
             let wanted = state.wanted;
+            if self.shared.is_over(wanted) {
+                return None;
+            }
             if let Some(result) = state.done.remove(&wanted) {
                 state.wanted += 1;
                 drop(state);
@@ -190,6 +239,7 @@ impl Iterator for SampleStream {
 
 impl Drop for SampleStream {
     fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
         self.shared.lock().stopped = true;
         self.shared.changed.notify_all();
         for worker in self.workers.drain(..) {

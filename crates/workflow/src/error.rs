@@ -46,6 +46,14 @@ pub enum WorkflowError {
         /// Why.
         reason: String,
     },
+    /// A camera's measured curve is not one.
+    #[error("{}: {reason}", path.display())]
+    Curve {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file cannot be written.
     #[error("{}: cannot be written: {reason}", path.display())]
     Write {
@@ -107,7 +115,8 @@ impl WorkflowError {
             WorkflowError::Format(_)
             | WorkflowError::Recipe { .. }
             | WorkflowError::UnknownRecipe { .. }
-            | WorkflowError::Read { .. } => 3,
+            | WorkflowError::Read { .. }
+            | WorkflowError::Curve { .. } => 3,
             WorkflowError::Simulate { .. } | WorkflowError::Stream { .. } => 5,
             WorkflowError::Cancelled { .. } => 130,
         }
@@ -119,6 +128,17 @@ impl WorkflowError {
 
     pub(crate) fn write(path: &Path, error: &std::io::Error) -> WorkflowError {
         WorkflowError::Write { path: path.to_owned(), reason: error.to_string() }
+    }
+
+    /// Finds out before a long computation whether there is a folder for what it gives.
+    pub(crate) fn check_folder_of(path: &Path) -> Result<(), WorkflowError> {
+        match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => Err(WorkflowError::Write {
+                path: path.to_owned(),
+                reason: format!("there is no folder {}", folder.display()),
+            }),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn simulate(path: &Path, source: SimulateError) -> WorkflowError {

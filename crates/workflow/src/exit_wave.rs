@@ -76,6 +76,9 @@ pub struct ExitWaveSummary {
 /// # Errors
 /// Files that cannot be read or written, structures that cannot be simulated, Ctrl-C.
 pub fn run(settings: &ExitWaveSettings, context: &Context) -> Result<ExitWaveSummary, WorkflowError> {
+    for path in [Some(&settings.out), settings.potential.as_ref()].into_iter().flatten() {
+        WorkflowError::check_folder_of(path)?;
+    }
     let mut structure = read_structure(&settings.structure)?;
     if settings.wrap {
         wrap(&mut structure);

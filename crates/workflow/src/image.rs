@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use atomlens_core::{Grid, SeedPath};
 use atomlens_formats::{FrameFormat, Frames, read_wave, write_frames};
 use atomlens_simulate::camera::{Camera, HotPixels, TransferCurve};
-use atomlens_simulate::resample::{Motion, resample};
+use atomlens_simulate::resample::{Motion, resample, shift};
 use atomlens_simulate::{ExitWave, Optics};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,7 @@ pub fn run(settings: &ImageSettings, context: &Context) -> Result<ImageSummary, 
             expected: ".npy, .tif or .mrc".to_owned(),
         });
     }
+    WorkflowError::check_folder_of(&settings.out)?;
     let first = settings.waves.first().ok_or_else(|| WorkflowError::Setting {
         what: "the number of waves",
         found: "0".to_owned(),
@@ -178,6 +179,12 @@ fn finish(
     if (nx, ny) != (grid.nx, grid.ny) || !still {
         intensity = resample(&intensity, grid, nx, ny, |kx, ky| settings.motion.transfer(kx, ky)).map_err(failed)?;
         grid = Grid::covering(grid.field_x_angstrom(), grid.field_y_angstrom(), nx, ny);
+    }
+    if settings.dose_e_per_a2.is_some() && binning > 1 {
+        // The centre of the image's first pixel is the origin: the middle of the detector's pixels that are binned into it.
+        let middle = 0.5 * (binning - 1) as f64;
+        intensity = shift(&intensity, grid, [middle * grid.pixel_x_angstrom, middle * grid.pixel_y_angstrom])
+            .map_err(failed)?;
     }
     let Some(dose_e_per_a2) = settings.dose_e_per_a2 else { return Ok((intensity, grid)) };
     let seed = SeedPath::new(settings.seed).child("image");

@@ -21,7 +21,7 @@ pub struct Provenance<Settings> {
     pub job: &'static str,
     /// What it was asked to do, with every default filled in.
     pub settings: Settings,
-    /// SHA-256 of every file that was read, by name.
+    /// SHA-256 of every file that was read, by name without its folder, so that it does not matter from where the program ran.
     pub inputs_sha256: BTreeMap<String, String>,
 }
 
@@ -39,7 +39,18 @@ impl<Settings: Serialize> Provenance<Settings> {
 
     /// Adds the hash of a file that is read.
     pub fn input(mut self, path: &Path) -> Result<Self, WorkflowError> {
-        self.inputs_sha256.insert(path.display().to_string(), sha256(path)?);
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let hash = sha256(path)?;
+        let taken = |name: &str| self.inputs_sha256.get(name).is_some_and(|known| *known != hash);
+        // Files of one name from several folders.
+        let mut unique = name.clone();
+        for number in 2.. {
+            if !taken(&unique) {
+                break;
+            }
+            unique = format!("{name} ({number})");
+        }
+        self.inputs_sha256.insert(unique, hash);
         Ok(self)
     }
 

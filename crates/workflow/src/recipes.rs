@@ -59,6 +59,12 @@ impl RecipeSource {
         }
     }
 
+    /// The name without its folder.
+    pub fn file_name(&self) -> String {
+        let name = self.path.as_deref().and_then(Path::file_name);
+        name.map_or_else(|| self.name.clone(), |name| name.to_string_lossy().into_owned())
+    }
+
     /// Reads the recipe and checks it.
     pub fn parse(&self) -> Result<Recipe, WorkflowError> {
         Recipe::parse(&self.text).map_err(|error| self.wrong(error))
@@ -93,7 +99,7 @@ impl RecipeSource {
 
 /// Reads a measured curve of a camera.
 pub(crate) fn parse_curve(path: &Path, text: &str) -> Result<TransferCurve, WorkflowError> {
-    TransferCurve::parse_table(text).map_err(|reason| WorkflowError::Read { path: path.to_owned(), reason })
+    TransferCurve::parse_table(text).map_err(|reason| WorkflowError::Curve { path: path.to_owned(), reason })
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use atomlens_core::Micrograph;
-use atomlens_dataset::{Sample, SampleStream, Simulator, StreamSettings};
-use atomlens_formats::{FrameFormat, Frames, TruthRow, write_frames, write_structure, write_truth};
+use atomlens_dataset::{DatasetError, Sample, SampleStream, Simulator, StreamSettings};
+use atomlens_formats::{FrameFormat, Frames, TruthRow, read_truth, write_frames, write_structure, write_truth};
 use atomlens_report::{ContactSheet, Field, Panel};
 use atomlens_simulate::camera::PixelType;
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::provenance::Provenance;
@@ -31,6 +32,12 @@ pub struct SimulateSettings {
     pub format: FrameFormat,
     /// Whether to go on in a folder that the same recipe and seed began.
     pub resume: bool,
+}
+
+impl SimulateSettings {
+    fn failed(&self, source: std::sync::Arc<DatasetError>) -> WorkflowError {
+        WorkflowError::Stream { path: self.source.name.clone(), source }
+    }
 }
 
 /// What the job made.
@@ -68,7 +75,7 @@ pub fn run(settings: &SimulateSettings, context: &Context) -> Result<SimulateSum
     let simulator =
         Simulator::new(recipe.clone(), resources, settings.seed).map_err(|error| settings.source.wrong(error))?;
     let resolved = Resolved {
-        recipe_name: settings.source.name.clone(),
+        recipe_name: settings.source.file_name(),
         recipe: recipe.clone(),
         seed: settings.seed,
         format: settings.format.extension(),
@@ -81,21 +88,28 @@ pub fn run(settings: &SimulateSettings, context: &Context) -> Result<SimulateSum
 
     context.progress.begin(settings.count, "images");
     context.progress.done(first);
-    let stream_settings =
-        StreamSettings { threads: context.threads, rotation: 1, look_ahead: 2 * context.threads as u64, first };
+    let stream_settings = StreamSettings {
+        threads: context.threads,
+        rotation: 1,
+        look_ahead: 2 * context.threads as u64,
+        first,
+        end: Some(settings.count),
+    };
     let mut folder = Folder { settings, columns: 0, shown: Vec::new() };
-    if first < settings.count {
-        for sample in SampleStream::new(simulator, stream_settings).take((settings.count - first) as usize) {
-            if context.is_cancelled() {
+    folder.take_up(&simulator, first)?;
+    let mut done = first;
+    for sample in SampleStream::cancellable(simulator, stream_settings, context.cancelled.clone()) {
+        let sample = match sample {
+            Ok(sample) if !context.is_cancelled() => sample,
+            Err(error) if !context.is_cancelled() => return Err(settings.failed(error)),
+            _ => {
                 folder.contact_sheet(&recipe.name)?;
-                let done = folder.shown_from(first);
                 return Err(WorkflowError::Cancelled { done, total: settings.count, unit: "images" });
             }
-            let sample =
-                sample.map_err(|error| WorkflowError::Stream { path: settings.source.name.clone(), source: error })?;
-            folder.write(&sample)?;
-            context.progress.done(sample.index + 1);
-        }
+        };
+        folder.write(&sample)?;
+        done = sample.index + 1;
+        context.progress.done(done);
     }
     let contact_sheet = folder.contact_sheet(&recipe.name)?;
     Ok(SimulateSummary { out: settings.out.clone(), images: settings.count, columns: folder.columns, contact_sheet })
@@ -105,6 +119,10 @@ pub fn run(settings: &SimulateSettings, context: &Context) -> Result<SimulateSum
 fn prepare(settings: &SimulateSettings, provenance: &Provenance<Resolved>) -> Result<u64, WorkflowError> {
     let out = &settings.out;
     let record = out.join("settings.json");
+    if out.is_file() {
+        let reason = "there is a file of this name: expected a folder".to_owned();
+        return Err(WorkflowError::Write { path: out.clone(), reason });
+    }
     let occupied = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
     if !occupied {
         fs::create_dir_all(out).map_err(|error| WorkflowError::write(out, &error))?;
@@ -113,15 +131,31 @@ fn prepare(settings: &SimulateSettings, provenance: &Provenance<Resolved>) -> Re
     }
     let same = fs::read_to_string(&record).is_ok_and(|text| {
         let before: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        let now = serde_json::to_value(provenance).unwrap_or_default();
-        before["settings"] == now["settings"] && before["inputs_sha256"] == now["inputs_sha256"]
+        // Through text, so that both have lost as much of their numbers' last digits.
+        let now = serde_json::to_string(provenance).unwrap_or_default();
+        let now: serde_json::Value = serde_json::from_str(&now).unwrap_or_default();
+        // Another version may draw other samples.
+        ["version", "settings", "inputs_sha256"].iter().all(|key| before[key] == now[key])
     });
     if !same || !settings.resume {
         let advice = if same { "pass --resume to go on with what was begun here" } else { "choose another --out" };
         return Err(WorkflowError::FolderNotEmpty { path: out.clone(), advice: advice.to_owned() });
     }
+    remove_parts(out);
     let name = |index: u64| out.join(format!("image_{index:04}.{}", settings.format.extension()));
     Ok((0..settings.count).find(|index| !name(*index).is_file()).unwrap_or(settings.count))
+}
+
+/// Removes what a job left that was killed while it wrote; such files never had their names.
+fn remove_parts(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') && name.ends_with(".part") {
+            // One that stays does no harm.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 struct Folder<'a> {
@@ -131,9 +165,18 @@ struct Folder<'a> {
 }
 
 impl Folder<'_> {
-    fn shown_from(&self, first: u64) -> u64 {
-        let name = |index: u64| self.path("image", index, self.settings.format.extension());
-        (first..self.settings.count).find(|index| !name(*index).is_file()).unwrap_or(self.settings.count)
+    /// Takes up a job at image `first`: counts the columns of those before, and makes those of the contact sheet again, so that it
+    /// is as if the job had never stopped.
+    fn take_up(&mut self, simulator: &Simulator, first: u64) -> Result<(), WorkflowError> {
+        for index in 0..first {
+            self.columns += read_truth(&self.path("image", index, "csv"))?.len() as u64;
+        }
+        let panels = (0..first.min(SHOWN as u64))
+            .into_par_iter()
+            .map(|index| simulator.preview(index).map(|sample| panels(&sample)));
+        let panels: Result<_, _> = panels.collect();
+        self.shown = panels.map_err(|error| self.settings.failed(error.into()))?;
+        Ok(())
     }
 
     fn path(&self, kind: &str, index: u64, ending: &str) -> PathBuf {
@@ -179,15 +222,14 @@ impl Folder<'_> {
 /// An image, and the atoms that it shows.
 fn panels(sample: &Sample) -> (Panel, Panel) {
     let drawn = &sample.drawn;
-    let [frames, images, _, _] = {
-        let (a, b, c, d) = sample.micrograph.counts.dim();
-        [a, b, c, d]
-    };
+    let images = sample.micrograph.counts.dim().1;
+    // A preview has only one of them.
+    let frames = sample.movie.as_ref().map_or(1, |movie| movie.drift.len());
     let mut caption = format!(
         "{}: defocus {:.1} nm, Cs {:.1} um, {:.0} e/A2",
         drawn.index,
-        0.1 * drawn.defocus_angstrom.first().copied().unwrap_or(0.0),
-        1e-4 * drawn.cs_angstrom,
+        to_tenths(0.1 * drawn.defocus_angstrom.first().copied().unwrap_or(0.0)),
+        to_tenths(1e-4 * drawn.cs_angstrom),
         drawn.dose_e_per_a2
     );
     if images > 1 {
@@ -212,6 +254,11 @@ fn panels(sample: &Sample) -> (Panel, Panel) {
         sample.columns.len()
     ));
     (image, structure)
+}
+
+/// Rounds to tenths, without a negative zero.
+fn to_tenths(value: f64) -> f64 {
+    (10.0 * value).round() / 10.0 + 0.0
 }
 
 /// Writes counts in the type that the camera stores.

@@ -1,5 +1,7 @@
 //! `atomlens completions SHELL`
 
+use std::io::Write;
+
 use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate};
 
@@ -12,5 +14,8 @@ pub(crate) struct CompletionsArguments {
 
 /// Prints the shell's script.
 pub(crate) fn run(arguments: &CompletionsArguments) {
-    generate(arguments.shell, &mut crate::Arguments::command(), "atomlens", &mut std::io::stdout());
+    let mut script = Vec::new();
+    generate(arguments.shell, &mut crate::Arguments::command(), "atomlens", &mut script);
+    // A closed pipe is the reader's choice.
+    let _ = std::io::stdout().write_all(&script);
 }

@@ -9,7 +9,7 @@ use atomlens_workflow::WorkflowError;
 use atomlens_workflow::exit_wave::{ExitWaveSettings, run as exit_wave};
 use clap::{Args, ValueEnum};
 
-use super::setting;
+use super::{finite, not_negative, positive, setting};
 use crate::terminal::Terminal;
 
 /// Options of `atomlens exit-wave`.
@@ -18,13 +18,13 @@ pub(crate) struct ExitWaveArguments {
     /// Structure: XYZ, extended XYZ, CIF or CEL, in a cell that is a box; the beam travels towards larger z.
     structure: PathBuf,
     /// Kinetic energy of the electrons, 30 to 1000.
-    #[arg(long)]
+    #[arg(long, value_parser = positive, allow_negative_numbers = true)]
     energy_kev: f64,
     /// Pixels of the wave along x and y, such as 512x512.
     #[arg(long, value_name = "NXxNY")]
     gpts: Gpts,
     /// Largest thickness of a slice; slices are made equally thick.
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, value_parser = positive, allow_negative_numbers = true, default_value_t = 1.0)]
     slice_thickness_angstrom: f64,
     /// Coefficients of the scattering factors.
     #[arg(long, value_enum, default_value_t = ParametrizationName::Lobato)]
@@ -40,10 +40,10 @@ pub(crate) struct ExitWaveArguments {
     #[arg(long)]
     debye_waller: bool,
     /// Tilt of the beam along x and y.
-    #[arg(long, num_args = 2, value_names = ["X", "Y"], default_values_t = [0.0, 0.0], allow_negative_numbers = true)]
+    #[arg(long, value_parser = finite, allow_negative_numbers = true, num_args = 2, value_names = ["X", "Y"], default_values_t = [0.0, 0.0])]
     tilt_mrad: Vec<f64>,
     /// Vacuum added on all sides in the plane.
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, value_parser = not_negative, allow_negative_numbers = true, default_value_t = 0.0)]
     pad_angstrom: f64,
     /// Fold atoms outside the cell back along x and y.
     #[arg(long)]

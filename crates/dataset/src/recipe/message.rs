@@ -13,6 +13,7 @@ pub(super) fn explain(error: &toml::de::Error, text: &str) -> DatasetError {
         .unwrap_or_default();
     let raw = error.message();
     let message = unknown_key(raw)
+        .or_else(|| missing_key(raw))
         .or_else(|| bare_spread(raw, error, text))
         .unwrap_or_else(|| raw.trim_end().replace('\n', "; "));
     DatasetError::Recipe { place, message }
@@ -33,8 +34,16 @@ fn unknown_key(raw: &str) -> Option<String> {
     }
     let nearest = known.iter().max_by(|a, b| similarity(found, a).total_cmp(&similarity(found, b)));
     let hint = nearest.map(|nearest| format!("; the nearest is {nearest}")).unwrap_or_default();
+    // The convention of a spread is a key, which to serde is a variant.
+    let kind = if known.iter().any(|known| known.starts_with("one_over_e")) { "key" } else { kind };
     let list = if known.is_empty() { "no key here".to_owned() } else { known.join(", ") };
     Some(format!("unknown {kind} {found}{hint} (known here: {list})"))
+}
+
+/// Serde calls keys fields.
+fn missing_key(raw: &str) -> Option<String> {
+    let key = raw.strip_prefix("missing field ")?.trim().trim_matches('`');
+    Some(format!("the key {key} is missing here; `atomlens recipe show gold` prints a recipe with every part"))
 }
 
 /// A spread given as a bare number.

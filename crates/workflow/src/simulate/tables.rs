@@ -63,6 +63,8 @@ pub(super) fn write_movie(
     });
     write_table(&path("occupancy"), &["frame", "site", "filled"], occupancy)?;
 
+    // A site at p in the first frame is at R (p - centre) + centre + (x, y).
+    let [centre_x, centre_y] = movie.rotation_centre_angstrom;
     let drift = movie.drift.iter().enumerate().map(|(frame, drift)| {
         vec![
             frame.to_string(),
@@ -70,9 +72,15 @@ pub(super) fn write_movie(
             format!("{:.6}", 0.1 * drift.x_angstrom),
             format!("{:.6}", 0.1 * drift.y_angstrom),
             format!("{:.6}", drift.rotation_rad),
+            format!("{:.6}", 0.1 * centre_x),
+            format!("{:.6}", 0.1 * centre_y),
         ]
     });
-    write_table(&path("drift"), &["frame", "time_s", "x_nm", "y_nm", "rotation_rad"], drift)?;
+    write_table(
+        &path("drift"),
+        &["frame", "time_s", "x_nm", "y_nm", "rotation_rad", "centre_x_nm", "centre_y_nm"],
+        drift,
+    )?;
 
     let hops = movie.hops.iter().map(|hop| vec![hop.frame.to_string(), hop.from.to_string(), hop.to.to_string()]);
     write_table(&path("hops"), &["frame", "from_site", "to_site"], hops)
