@@ -65,7 +65,19 @@ impl Multislice {
         sliced: &SlicedStructure,
         nx: usize,
         ny: usize,
-        progress: &mut dyn FnMut(usize) -> bool,
+        progress: &mut (dyn FnMut(usize) -> bool + Send),
+    ) -> Result<Option<ExitWave<T>>, SimulateError> {
+        // On a thread of the pool from the first loop to the last: handing each of some hundred loops over to the pool
+        // would wait for a thread to wake as many times.
+        rayon::scope(|_| self.on_the_pool(sliced, nx, ny, progress))
+    }
+
+    fn on_the_pool<T: Real>(
+        &self,
+        sliced: &SlicedStructure,
+        nx: usize,
+        ny: usize,
+        progress: &mut (dyn FnMut(usize) -> bool + Send),
     ) -> Result<Option<ExitWave<T>>, SimulateError> {
         check_energy_ev(self.energy_ev)?;
         if !self.tilt_rad.iter().all(|tilt| tilt.abs() < 0.2) {
@@ -165,7 +177,7 @@ impl<'a, T: Real> Pass<'a, T> {
                 limit.load_row(wave, y, &mut space.row);
                 limit.transform_row(Direction::Inverse, &mut space.row, &mut space.scratch);
                 for (wave, transmission) in space.row.iter_mut().zip(&space.other) {
-                    *wave = *wave * transmission;
+                    *wave *= transmission;
                 }
                 limit.transform_row(Direction::Forward, &mut space.row, &mut space.scratch);
             });

@@ -167,7 +167,8 @@ mod tests {
         let motion = Motion { vibration_rms_angstrom: [0.3, 0.0], drift_angstrom: [0.0, 1.0] };
         let found = resample(&wave(&grid, 4.0, 2.0), grid, 64, 64, |kx, ky| motion.transfer(kx, ky)).unwrap();
         // k = (0.25, 0.125): exp(-2 pi^2 0.09 / 16) times sinc(pi / 8).
-        let contrast = (-2.0 * 9.869_604_4 * 0.09 / 16.0_f64).exp() * (0.392_699_08_f64.sin() / 0.392_699_08);
+        use std::f64::consts::{FRAC_PI_8, PI};
+        let contrast = (-2.0 * PI * PI * 0.09 / 16.0).exp() * (FRAC_PI_8.sin() / FRAC_PI_8);
         assert!((found.iter().fold(0.0_f64, |m, v| m.max(*v)) - 1.0 - contrast).abs() < 1e-6);
     }
 }

@@ -1,4 +1,5 @@
 //! What physics says of every wave and image, and what the textbooks say of some.
+#![allow(clippy::print_stdout, reason = "figures that a maintainer reads with --nocapture")]
 
 use atomlens_core::glam::DVec3;
 use atomlens_core::{Atom, Cell, Structure};

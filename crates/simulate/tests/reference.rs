@@ -2,6 +2,7 @@
 //!
 //! The folder lies beside the checkout; where it is absent these tests say so and pass. Small excerpts that
 //! are always there are in `golden.rs`.
+#![allow(clippy::print_stdout, reason = "figures that a maintainer reads with --nocapture")]
 
 use std::path::PathBuf;
 

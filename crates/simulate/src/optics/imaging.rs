@@ -181,7 +181,7 @@ impl Transfer {
             }
             T::phase_factors(&turns[..values.len()], &mut phases[..values.len()]);
             for (value, phase) in values.iter_mut().zip(&phases) {
-                *value = *value * phase;
+                *value *= phase;
             }
             if self.temporal > 0.0 || self.spatial > 0.0 {
                 for (value, y) in values.iter_mut().zip(places) {
@@ -190,12 +190,12 @@ impl Transfer {
                     if self.spatial > 0.0 {
                         exponent += self.spatial * along.gradient_squared(*y);
                     }
-                    *value = *value * T::of(-exponent).exp();
+                    *value *= T::of(-exponent).exp();
                 }
             }
             if let Some(aperture) = self.aperture {
                 for (value, y) in values.iter_mut().zip(places) {
-                    *value = *value * T::of(aperture.transmission(x.hypot(*y)));
+                    *value *= T::of(aperture.transmission(x.hypot(*y)));
                 }
             }
         }

@@ -161,7 +161,7 @@ impl<T: Real> Spread<T> {
                     }
                     let column = &column[self.fine_ny - down..];
                     let weights = factors[1..=down].iter().zip(&self.correction_y[1..=down]).rev();
-                    for ((out, value), (factor, correction)) in negative.iter_mut().zip(&*column).zip(weights) {
+                    for ((out, value), (factor, correction)) in negative.iter_mut().zip(column).zip(weights) {
                         *out += value * (*factor * *correction * scale);
                     }
                 }
