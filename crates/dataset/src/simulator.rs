@@ -161,7 +161,9 @@ impl Simulator {
     pub fn specimen_of(&self, index: u64, rotation: u64) -> u64 {
         let uses = self.recipe.wave.images_per_wave as u64;
         let (turn, slot) = (index / rotation, index % rotation);
-        let head_start = slot * uses / rotation;
+        // The slots' first renewals are `uses` samples apart, and so are all that follow.
+        let first_renewal = (slot * (uses - 1) + rotation / 2) / rotation;
+        let head_start = (uses - first_renewal) % uses;
         (turn + head_start) / uses * rotation + slot
     }
 

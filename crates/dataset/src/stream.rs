@@ -208,6 +208,11 @@ impl SampleStream {
             .collect();
         SampleStream { shared, workers }
     }
+
+    /// Number of samples that are made and wait to be asked for.
+    pub fn ready_count(&self) -> usize {
+        self.shared.lock().done.len()
+    }
 }
 
 impl Iterator for SampleStream {

@@ -11,7 +11,7 @@ use atomlens_workflow::WorkflowError;
 use atomlens_workflow::image::{ImageSettings, read_curve, run as image};
 use clap::{Args, ValueEnum};
 
-use super::{finite, not_negative, positive, setting};
+use super::{dose, finite, not_negative, positive, setting};
 use crate::terminal::Terminal;
 
 /// Options of `atomlens image`.
@@ -70,7 +70,7 @@ pub(crate) struct ImageArguments {
     #[arg(long, value_parser = positive, allow_negative_numbers = true)]
     image_pixel_size_angstrom: Option<f64>,
     /// Electrons per square angstrom: gives counts with Poisson noise instead of the ideal intensity.
-    #[arg(long, value_parser = positive, allow_negative_numbers = true)]
+    #[arg(long, value_parser = dose, allow_negative_numbers = true)]
     dose_e_per_a2: Option<f64>,
     /// Seed of the noise.
     #[arg(long, default_value_t = 0)]

@@ -23,6 +23,11 @@ pub(crate) fn positive(text: &str) -> Result<f64, String> {
     number(text, "a finite number above 0", |value| value > 0.0)
 }
 
+/// A dose; above this the noise of a pixel is less than its rounding.
+pub(crate) fn dose(text: &str) -> Result<f64, String> {
+    number(text, "a finite number above 0, up to 1e9", |value| value > 0.0 && value <= 1e9)
+}
+
 fn number(text: &str, expected: &str, is_good: impl Fn(f64) -> bool) -> Result<f64, String> {
     match text.trim().parse::<f64>() {
         Ok(value) if value.is_finite() && is_good(value) => Ok(value),
