@@ -21,11 +21,13 @@ const PANEL_PX: u32 = 300;
 /// What all pictures together may take of the repository.
 const LARGEST_TOTAL_BYTES: u64 = 5_000_000;
 
+type Picture = fn() -> Result<ContactSheet, String>;
+
 /// Makes all pictures, and gives their sizes in bytes.
 pub(crate) fn make(root: &Path) -> Result<Vec<(PathBuf, u64)>, String> {
     let folder = root.join("docs").join("gallery");
     fs::create_dir_all(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
-    let pictures: [(&str, fn() -> Result<ContactSheet, String>); 6] = [
+    let pictures: [(&str, Picture); 6] = [
         ("readme.png", readme),
         ("gold.png", gold),
         ("platinum-on-ceria.png", platinum_on_ceria),
@@ -145,7 +147,7 @@ fn readme() -> Result<ContactSheet, String> {
     let shown: [(&str, u64, &str, Show); 4] = [
         ("gold", 10, "a twinned gold particle", Window::whole),
         ("platinum-on-ceria", 9, "platinum on ceria", Window::whole),
-        ("mos2-focal-series", 9, "MoS\u{2082} on graphene", |grid| Window::part(grid, 2, (1, 1))),
+        ("mos2-focal-series", 4, "MoS\u{2082} on graphene", |grid| Window::part(grid, 2, (1, 1))),
         ("graphene", 4, "graphene with defects", |grid| Window::part(grid, 2, (1, 1))),
     ];
     let mut sheet = ContactSheet::new("").columns(shown.len()).panel_width_px(PANEL_PX);
@@ -210,10 +212,8 @@ fn mos2_focal_series() -> Result<ContactSheet, String> {
 fn gold_movie() -> Result<ContactSheet, String> {
     let sample = sample("gold-movie", 0)?;
     let movie = sample.movie.as_ref().ok_or("gold-movie has no frames")?;
-    let edges = sample.structure.cell.and_then(|cell| cell.as_orthorhombic()).ok_or("gold-movie has no box")?;
     let grid = sample.drawn.grid;
     let whole = Window::whole(&grid);
-    let middle = (0.5 * edges.x - sample.drawn.origin_angstrom[0], 0.5 * edges.y - sample.drawn.origin_angstrom[1]);
     let frames = spread(movie.occupancy.len(), 4);
     let mut sheet = ContactSheet::new(title("gold-movie")).columns(frames.len()).panel_width_px(PANEL_PX);
     for &frame in &frames {
@@ -228,15 +228,10 @@ fn gold_movie() -> Result<ContactSheet, String> {
     }
     let changing = |site: usize| movie.occupancy.iter().any(|filled| filled[site] != movie.occupancy[0][site]);
     for &frame in &frames {
-        let drift = movie.drift[frame];
-        let (sin, cos) = drift.rotation_rad.sin_cos();
         let places = |wanted: bool| {
-            let sites = movie.sites.iter().enumerate();
-            let chosen = sites.filter(|(index, _)| changing(*index) && movie.occupancy[frame][*index] == wanted);
-            let moved = chosen.map(|(_, site)| {
-                let (x, y) = (site.x_angstrom - middle.0, site.y_angstrom - middle.1);
-                (cos * x - sin * y + middle.0 + drift.x_angstrom, sin * x + cos * y + middle.1 + drift.y_angstrom)
-            });
+            let chosen =
+                (0..movie.sites.len()).filter(|site| changing(*site) && movie.occupancy[frame][*site] == wanted);
+            let moved = chosen.map(|site| movie.site_place_angstrom(frame, site).into());
             whole.places(&grid, moved)
         };
         sheet = sheet.push(

@@ -1,7 +1,7 @@
 //! PNG with a palette: pictures of micrographs are mostly grey noise, which takes a third of the room that way.
 //!
-//! Greys keep 48 levels, colours the most frequent of 32 levels a channel; what has no place in the palette takes
-//! the nearest that has. A micrograph's own noise is far above the steps.
+//! Greys keep 48 levels. Colours have 32 levels a channel, and of these the palette takes a set that lies everywhere near, and then
+//! the most frequent; what has no place takes the nearest that has. A micrograph's own noise is far above the steps.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub(crate) fn encode(picture: &RgbImage) -> Result<Vec<u8>, String> {
     let mut colours: Vec<([u8; 3], u32)> = counts.into_iter().collect();
     // Greys first, then by how often; the order of equals is that of their values, so that the file is always the same.
     colours.sort_by_key(|(colour, count)| (!is_grey(*colour), std::cmp::Reverse(*count)));
-    let kept: Vec<[u8; 3]> = colours.iter().take(LARGEST_PALETTE).map(|(colour, _)| *colour).collect();
+    let kept = palette(&colours);
     let index: BTreeMap<[u8; 3], u8> =
         colours.iter().map(|(colour, _)| (*colour, nearest(&kept, *colour) as u8)).collect();
     let pixels: Vec<u8> = picture.pixels().map(|pixel| index[&rounded(pixel.0)]).collect();
@@ -37,6 +37,28 @@ pub(crate) fn encode(picture: &RgbImage) -> Result<Vec<u8>, String> {
     Ok(file)
 }
 
+/// The colours to keep, of those ordered by importance.
+fn palette(colours: &[([u8; 3], u32)]) -> Vec<[u8; 3]> {
+    const APART: i32 = 36;
+    let mut kept: Vec<[u8; 3]> = Vec::new();
+    for (colour, _) in colours {
+        let far = kept.iter().all(|other| distance(other, colour) > APART * APART);
+        if kept.len() < LARGEST_PALETTE && (is_grey(*colour) || far) {
+            kept.push(*colour);
+        }
+    }
+    for (colour, _) in colours {
+        if kept.len() < LARGEST_PALETTE && !kept.contains(colour) {
+            kept.push(*colour);
+        }
+    }
+    kept
+}
+
+fn distance(one: &[u8; 3], other: &[u8; 3]) -> i32 {
+    (0..3).map(|i| (i32::from(one[i]) - i32::from(other[i])).pow(2)).sum()
+}
+
 fn is_grey(colour: [u8; 3]) -> bool {
     colour[0] == colour[1] && colour[1] == colour[2]
 }
@@ -50,8 +72,7 @@ fn rounded(colour: [u8; 3]) -> [u8; 3] {
 }
 
 fn nearest(palette: &[[u8; 3]], colour: [u8; 3]) -> usize {
-    let distance = |other: &[u8; 3]| (0..3).map(|i| (i32::from(colour[i]) - i32::from(other[i])).pow(2)).sum::<i32>();
-    palette.iter().enumerate().min_by_key(|(_, other)| distance(other)).map_or(0, |(place, _)| place)
+    palette.iter().enumerate().min_by_key(|(_, other)| distance(other, &colour)).map_or(0, |(place, _)| place)
 }
 
 #[cfg(test)]
@@ -77,5 +98,24 @@ mod tests {
             let furthest = (0..3).map(|i| pixel.0[i].abs_diff(back[i])).max().unwrap();
             assert!(furthest <= 5, "{pixel:?} came back as {back:?}");
         }
+    }
+
+    #[test]
+    fn rare_colours_are_not_lost_among_frequent_ones() {
+        // Thousands of greens and a few pixels of red: the red must stay red.
+        let picture = RgbImage::from_fn(200, 200, |x, y| match (x, y) {
+            (0..3, 0..3) => [230, 20, 20].into(),
+            _ => [(x / 2) as u8, 255 - (y / 2) as u8, ((x * y) % 90) as u8].into(),
+        });
+        let mut decoder = png::Decoder::new(std::io::Cursor::new(encode(&picture).unwrap()));
+        decoder.set_transformations(png::Transformations::EXPAND);
+        let mut reader = decoder.read_info().unwrap();
+        let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
+        reader.next_frame(&mut bytes).unwrap();
+        assert!(distance(&[bytes[0], bytes[1], bytes[2]], &[230, 20, 20]) <= 36 * 36, "{:?}", &bytes[..3]);
+        let worst =
+            picture.pixels().zip(bytes.chunks(3)).map(|(pixel, back)| distance(&pixel.0, &[back[0], back[1], back[2]]));
+        // A colour is at most the least distance and a rounding away.
+        assert!(worst.max().unwrap() <= 42 * 42);
     }
 }
