@@ -8,7 +8,7 @@ use std::time::Instant;
 use atomlens_core::glam::{DMat3, DVec3};
 use atomlens_core::{SeedPath, Structure};
 use atomlens_simulate::optics::Coherence;
-use atomlens_simulate::{FocalSpread, Multislice, Optics};
+use atomlens_simulate::{ExitWave, FocalSpread, Multislice, Optics};
 use rayon::prelude::*;
 
 fn median(mut seconds: Vec<f64>) -> f64 {
@@ -71,6 +71,12 @@ fn main() {
         optics.temporal = Coherence::Envelope(FocalSpread::from_one_over_e_half_width(30.0));
         wave.image(&optics).expect("an image");
     });
+    // The floor: a forward and an inverse transform, which every slice needs at least.
+    let full = multislice.exit_wave::<f32>(&structure, 1024, 1024).expect("an exit wave");
+    let (array, grid) = (full.wave(), full.grid());
+    let transforms = repeat(4 * repeats, |_| {
+        rayon::scope(|_| ExitWave::from_wave(&array, grid, 300e3).expect("a wave").wave());
+    });
     println!(
         "{}",
         serde_json::json!({
@@ -79,6 +85,7 @@ fn main() {
             "exit_wave_1024_s": one,
             "stream_1024_s_per_wave": stream,
             "image_512_s": image,
+            "transform_pair_1024_s": transforms,
         })
     );
 }
