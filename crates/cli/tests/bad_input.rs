@@ -157,7 +157,7 @@ fn recipes() {
     place.write("word.mtf", "hello\n");
     let body = "kind = \"nanoparticle\"\nelement = \"Au\"\nradius_angstrom = 5";
     for (from, to, code, words) in [
-        ("defocus_angstrom", "defocus_nm", 3, &["line 19", "defocus_nm", "nearest is defocus_angstrom"][..]),
+        ("defocus_angstrom", "defocus_nm", 3, &["line 20", "defocus_nm", "nearest is defocus_angstrom"][..]),
         ("name = ", "nome = ", 3, &["nome", "nearest is name"]),
         ("name = \"small\"", "", 3, &["key name is missing"]),
         ("uniform", "unifrom", 3, &["unifrom", "nearest is uniform"]),
@@ -184,7 +184,7 @@ fn recipes() {
         ("dose_e_per_a2 = 1000", "dose_e_per_a2 = 1\ndark_noise_electrons = -1", 3, &["0 or more"]),
         (body, "kind = \"nanotube\"", 3, &["nanotube", "nearest is nanoparticle"]),
         (body, "kind = \"file\"\npath = \"none.xyz\"", 3, &["none.xyz"]),
-        ("[optics]", "[optics", 3, &["line 18"]),
+        ("[optics]", "[optics", 3, &["line 19"]),
         ("[optics]", "[dynamics]\nframes = 0\n[optics]", 5, &["frames"]),
     ] {
         place.recipe("bad.toml", &[(from, to)]);

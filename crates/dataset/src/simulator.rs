@@ -64,8 +64,8 @@ struct View {
     image: Grid,
     /// The whole box with the pixels of the image.
     whole: Grid,
-    /// Pixels of the box to the left of the image and above it.
-    margin: usize,
+    /// Pixels of the box to the left of the image and above it: half of what the box has more, so that the image is its middle.
+    margin: [usize; 2],
 }
 
 impl View {
@@ -75,11 +75,13 @@ impl View {
         let margin = (recipe.image.margin_angstrom / pixel).ceil() as usize;
         let (whole_nx, whole_ny) = (next_fast_length(nx + 2 * margin), next_fast_length(ny + 2 * margin));
         let grid = |nx, ny| Grid { nx, ny, pixel_x_angstrom: pixel, pixel_y_angstrom: pixel };
+        let margin = [(whole_nx - nx) / 2, (whole_ny - ny) / 2];
         View { image: grid(nx, ny), whole: grid(whole_nx, whole_ny), margin }
     }
 
     fn origin_angstrom(&self) -> [f64; 2] {
-        [self.margin as f64 * self.image.pixel_x_angstrom, self.margin as f64 * self.image.pixel_y_angstrom]
+        let [x, y] = self.margin;
+        [x as f64 * self.image.pixel_x_angstrom, y as f64 * self.image.pixel_y_angstrom]
     }
 
     /// A movie's truth in the image's coordinates.
@@ -350,8 +352,8 @@ fn expose_one(
     seed: SeedPath,
 ) -> Result<Array2<f32>, DatasetError> {
     let whole = camera.expose(intensity, detector, dose_e_per_a2, hot, seed)?;
-    let margin = view.margin;
-    Ok(whole.slice(s![margin..margin + view.image.ny, margin..margin + view.image.nx]).to_owned())
+    let [x, y] = view.margin;
+    Ok(whole.slice(s![y..y + view.image.ny, x..x + view.image.nx]).to_owned())
 }
 
 /// Atoms that thermal motion took over the edge of the periodic box come back on the other side.

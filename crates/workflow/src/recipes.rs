@@ -112,9 +112,26 @@ mod tests {
             let source = RecipeSource::find(bundled.name).unwrap();
             let recipe = source.parse().unwrap_or_else(|error| panic!("{error}"));
             assert!(!recipe.description.is_empty(), "{} says what it is for", bundled.name);
-            // A recipe is also documentation: at least a comment for every third line.
-            let comments = bundled.text.lines().filter(|line| line.contains('#')).count();
-            assert!(3 * comments >= bundled.text.lines().count(), "{}: {comments} comments", bundled.name);
+            // A recipe is also documentation: at least a comment for every third knob.
+            let count = |sign: char| bundled.text.lines().filter(|line| line.contains(sign)).count();
+            assert!(3 * count('#') >= count('='), "{}: {} comments", bundled.name, count('#'));
+        }
+    }
+
+    #[test]
+    fn every_bundled_recipe_can_be_followed_for_long() {
+        use atomlens_core::SeedPath;
+        for bundled in BUNDLED {
+            let recipe = RecipeSource::find(bundled.name).unwrap().parse().unwrap();
+            // The smallest field that the recipe may draw.
+            let [nx, ny] = recipe.image.pixels.each();
+            let pixel = recipe.image.pixel_size_angstrom.range().0;
+            let field = [nx, ny].map(|n| n as f64 * pixel + 2.0 * recipe.image.margin_angstrom);
+            for seed in 0..60 {
+                if let Err(error) = recipe.specimen.build(field, None, SeedPath::new(seed)) {
+                    panic!("{}, seed {seed}: {error}", bundled.name);
+                }
+            }
         }
     }
 

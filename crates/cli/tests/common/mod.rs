@@ -28,6 +28,7 @@ element = "Au"
 radius_angstrom = 5
 [specimen.stage]
 margin_angstrom = 1
+placement = "centre"
 [optics]
 defocus_angstrom = { uniform = [0, 100] }
 cs_angstrom = -1e5
