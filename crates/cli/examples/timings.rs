@@ -2,6 +2,7 @@
 //! images of new optics from a ready wave. Prints JSON.
 //!
 //! `cargo run --release --example timings -- STRUCTURE.xyz [REPEATS]`
+#![allow(clippy::print_stdout, reason = "its one line of JSON is what it is for")]
 
 use std::time::Instant;
 

@@ -3,6 +3,8 @@
 //! Exit codes: 0 done; 1 a defect of the program; 2 a wrong command line; 3 an input that cannot be used; 4 an output
 //! that cannot be written; 5 something that cannot be simulated as asked; 130 stopped by Ctrl-C.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the program is the one that prints")]
+
 mod commands;
 mod terminal;
 
@@ -42,7 +44,7 @@ fn main() -> ExitCode {
     let terminal = match terminal::Terminal::new(&arguments.terminal) {
         Ok(terminal) => terminal,
         Err(message) => {
-            eprintln!("error: {message}");
+            terminal::say(&format!("error: {message}"));
             return ExitCode::from(1);
         }
     };

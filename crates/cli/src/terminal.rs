@@ -23,6 +23,11 @@ pub(crate) struct TerminalArguments {
     json: bool,
 }
 
+/// Writes a line to standard error; where that is closed, nobody wants to know.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// How the program speaks with its user.
 pub(crate) struct Terminal {
     json: bool,
@@ -44,7 +49,7 @@ impl Progress for Bar {
     }
 
     fn note(&self, message: &str) {
-        self.0.suspend(|| eprintln!("{message}"));
+        self.0.suspend(|| say(message));
     }
 }
 
@@ -60,15 +65,18 @@ impl Terminal {
             .map_err(|error| format!("the threads cannot be started: {error}"))?;
         let cancelled = Arc::new(AtomicBool::new(false));
         let flag = cancelled.clone();
+        let silent = arguments.quiet || arguments.json;
         ctrlc::set_handler(move || {
             if flag.swap(true, Ordering::Relaxed) {
                 // Asked twice: the user does not want to wait.
                 std::process::exit(130);
             }
-            eprintln!("stopping after what is in work; Ctrl-C again to stop at once");
+            if !silent {
+                say("stopping after what is in work; Ctrl-C again to stop at once");
+            }
         })
         .map_err(|error| format!("Ctrl-C cannot be watched: {error}"))?;
-        let shown = !arguments.quiet && !arguments.json && std::io::stderr().is_terminal();
+        let shown = !silent && std::io::stderr().is_terminal();
         let bar = shown.then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             let style = "{bar:40} {pos}/{len} {msg}, {elapsed} gone, {eta} left";
@@ -102,9 +110,9 @@ impl Terminal {
         self.clear();
         if self.json {
             let json = serde_json::json!({"error": error.to_string(), "exit_code": error.exit_code()});
-            eprintln!("{json}");
+            say(&json.to_string());
         } else {
-            eprintln!("error: {error}");
+            say(&format!("error: {error}"));
         }
     }
 

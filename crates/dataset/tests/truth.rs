@@ -89,11 +89,14 @@ fn places_px(sample: &Sample) -> Vec<[f64; 2]> {
         .collect()
 }
 
+/// A name, changes to the recipe, and the sign of the columns' contrast.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], f32);
+
 #[test]
 fn columns_are_where_the_image_has_them() {
     let bright = ("defocus_angstrom = -30", "defocus_angstrom = -30");
     let dark = ("defocus_angstrom = -30", "defocus_angstrom = 30");
-    let cases: [(&str, &[(&str, &str)], f32); 7] = [
+    let cases: [Case<'_>; 7] = [
         ("bright", &[bright], 1.0),
         ("dark", &[dark], -1.0),
         ("no margin", &[("margin_angstrom = 3", "margin_angstrom = 0")], 1.0),
@@ -120,7 +123,6 @@ fn columns_are_where_the_image_has_them() {
         }
         let n = sums.2 as f64;
         let (shift, distance) = ([sums.0[0] / n, sums.0[1] / n], sums.1 / n);
-        println!("{name}: {} columns, shift {shift:.4?} angstrom, distance {distance:.4} angstrom", sums.2);
         assert!(sums.2 >= 30, "{name}: only {} columns", sums.2);
         assert!(distance < if sign > 0.0 { 0.03 } else { 0.15 }, "{name}: {distance}");
         // A systematic shift would be a fraction of a pixel in one of the conventions.
@@ -217,7 +219,6 @@ fn frames_of_a_movie_show_what_its_truth_says() {
     empty_contrast.sort_by(f32::total_cmp);
     let (dimmest, brightest) =
         (filled_contrast[filled_contrast.len() / 10], empty_contrast[empty_contrast.len() * 9 / 10]);
-    println!("tenth of the filled above {dimmest}, of the empty below {brightest}");
     assert!(dimmest > brightest + 0.05, "filled {dimmest}, empty {brightest}");
     // The truth of the first frame is the table of columns.
     assert_eq!(

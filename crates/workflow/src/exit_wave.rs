@@ -107,14 +107,14 @@ pub fn sidecar(wave: &Path) -> PathBuf {
     wave.with_extension("json")
 }
 
-fn compute<T: Real>(
+fn compute<T>(
     settings: &ExitWaveSettings,
     structure: &Structure,
     context: &Context,
 ) -> Result<ExitWaveSummary, WorkflowError>
 where
+    T: Real + WritableElement,
     num_complex::Complex<T>: WritableElement,
-    T: WritableElement,
 {
     let failed = |error: SimulateError| WorkflowError::simulate(&settings.structure, error);
     let multislice = Multislice {
@@ -165,8 +165,9 @@ where
     })
 }
 
-fn write<T: Real>(path: &Path, wave: &ExitWave<T>) -> Result<(), WorkflowError>
+fn write<T>(path: &Path, wave: &ExitWave<T>) -> Result<(), WorkflowError>
 where
+    T: Real,
     num_complex::Complex<T>: WritableElement,
 {
     Ok(write_npy(path, wave.wave().view())?)
