@@ -1,6 +1,6 @@
-//! Decahedra: five fcc crystals, twinned on {111}, about a common [110] axis.
+//! Decahedra: five fcc crystals, twinned on {111}, about a common `[110]` axis.
 //!
-//! Two {111} planes of an fcc crystal meet in [110] at 70.53 degrees; five such wedges leave a gap of 7.35 degrees. Here
+//! Two {111} planes of an fcc crystal meet in `[110]` at 70.53 degrees; five such wedges leave a gap of 7.35 degrees. Here
 //! each wedge is stretched evenly to 72 degrees and shrunk to keep its cross-section, so that the density is that of
 //! the bulk (the disclination's strain, spread evenly; de Wit 1972, doi:10.1088/0022-3719/5/5/004). A row of atoms is
 //! named by its wedge and two counts `i >= 1`, `j >= 0` along the two twin planes; its atoms are one

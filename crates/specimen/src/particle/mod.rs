@@ -6,8 +6,8 @@
 //!
 //! # Zone axes
 //! For truncated and twinned crystals `zone_axis = [u, v, w]` is a direction of the cubic cell; a twin plane contains
-//! the zone axis if any {111} plane does (as for [110] and [112]), so that the twin is seen edge-on. For decahedra it is
-//! a direction in the first of the five crystals, whose [110] is the fivefold axis. Icosahedra are seen along
+//! the zone axis if any {111} plane does (as for `[110]` and `[112]`), so that the twin is seen edge-on. For decahedra it is
+//! a direction in the first of the five crystals, whose `[110]` is the fivefold axis. Icosahedra are seen along
 //! `icosahedron_axis`, a 2-, 3- or 5-fold axis, and `zone_axis` is not used.
 
 use atomlens_core::glam::{DMat3, DVec3};

@@ -15,7 +15,7 @@ pub(crate) fn turned_to_beam(zone: DVec3, in_plane: DVec3) -> Option<DMat3> {
 }
 
 /// The cubic rotation to a zone axis `[u, v, w]`, with the shortest lattice direction perpendicular to it along x:
-/// `[0, 0, 1]` for the zone axes [110] and [100], `[1, -1, 0]` for [111] and [112].
+/// `[0, 0, 1]` for the zone axes `[110]` and `[100]`, `[1, -1, 0]` for `[111]` and `[112]`.
 pub(crate) fn cubic(zone_axis: [i32; 3]) -> DMat3 {
     let zone = DVec3::from_array(zone_axis.map(f64::from));
     let (_, in_plane) = small_directions()

@@ -15,7 +15,7 @@ pub enum Shape {
     Truncated,
     /// The same with one or more parallel {111} twin planes.
     Twinned,
-    /// Five twins about a common [110] axis (Marks decahedron).
+    /// Five twins about a common `[110]` axis (Marks decahedron).
     Decahedron,
     /// Twenty twins about a point (Mackay icosahedron).
     Icosahedron,
