@@ -41,8 +41,9 @@ pub enum SimulateError {
     NoAtoms,
     /// An atom that lies outside the cell.
     #[error(
-        "atom {index} ({element}) lies outside the cell: {axis} = {found_angstrom:.4} angstrom, expected 0 to {cell_angstrom:.4}; \
-         {others} more do; shift or wrap the structure, or pass --wrap to fold it back along periodic directions"
+        "atom {index} ({element}) lies outside the cell: {axis} = {found_angstrom:.4} angstrom, expected 0 to {cell_angstrom:.4}{}; {}",
+        others_too(*others),
+        outside_advice(*axis)
     )]
     AtomOutsideCell {
         /// Index of the first such atom, from 0.
@@ -131,6 +132,22 @@ pub enum SimulateError {
         /// Column of the first.
         x: usize,
     },
+}
+
+fn others_too(others: usize) -> String {
+    match others {
+        0 => String::new(),
+        1 => ", as does 1 other atom".to_owned(),
+        _ => format!(", as do {others} other atoms"),
+    }
+}
+
+fn outside_advice(axis: char) -> &'static str {
+    if axis == 'z' {
+        "shift the structure or make the cell longer along z, since a specimen is not periodic along the beam"
+    } else {
+        "shift the structure, or pass --wrap to fold atoms back along x and y"
+    }
 }
 
 impl SimulateError {

@@ -1,22 +1,23 @@
 //! Makes samples: draws a specimen, computes its exit waves, images them, exposes the camera.
 
+mod lens;
+mod view;
+
 use std::collections::BTreeMap;
-use std::f64::consts::TAU;
 use std::path::PathBuf;
 
 use atomlens_core::glam::DVec3;
 use atomlens_core::grid::next_fast_length;
-use atomlens_core::{Column, Distribution, Grid, Micrograph, RandomStream, SeedPath, Structure};
+use atomlens_core::{Grid, Micrograph, RandomStream, SeedPath, Structure};
 use atomlens_simulate::camera::{Camera, HotPixels, TransferCurve};
-use atomlens_simulate::optics::{Aperture, Coherence};
-use atomlens_simulate::resample::{Motion, resample};
-use atomlens_simulate::{ExitWave, Multislice, Optics, PotentialSettings};
-use atomlens_specimen::dynamics::{Movie, Site};
+use atomlens_simulate::{ExitWave, Multislice, PotentialSettings};
+use atomlens_specimen::dynamics::Movie;
 use atomlens_specimen::{Specimen, thermal};
 use ndarray::{Array2, Array4, s};
 
-use crate::recipe::{FocalSeriesSettings, OpticsSettings};
-use crate::{DatasetError, Drawn, MovieTruth, Recipe, Sample};
+use self::lens::{Lens, polar};
+use self::view::View;
+use crate::{DatasetError, Drawn, Recipe, Sample};
 
 /// What a recipe refers to, read by whoever may read files.
 #[derive(Debug, Clone, Default)]
@@ -54,74 +55,6 @@ impl Exposable {
     /// The specimen, in the box that is simulated.
     pub fn specimen(&self) -> &Specimen {
         &self.specimen
-    }
-}
-
-/// The image within the box that is simulated.
-#[derive(Debug, Clone, Copy)]
-struct View {
-    /// The image.
-    image: Grid,
-    /// The whole box with the pixels of the image.
-    whole: Grid,
-    /// Pixels of the box to the left of the image and above it: half of what the box has more, so that the image is its middle.
-    margin: [usize; 2],
-}
-
-impl View {
-    fn draw(recipe: &Recipe, random: &mut RandomStream) -> View {
-        let [nx, ny] = recipe.image.pixels.each();
-        let pixel = recipe.image.pixel_size_angstrom.sample(random);
-        let margin = (recipe.image.margin_angstrom / pixel).ceil() as usize;
-        let (whole_nx, whole_ny) = (next_fast_length(nx + 2 * margin), next_fast_length(ny + 2 * margin));
-        let grid = |nx, ny| Grid { nx, ny, pixel_x_angstrom: pixel, pixel_y_angstrom: pixel };
-        let margin = [(whole_nx - nx) / 2, (whole_ny - ny) / 2];
-        View { image: grid(nx, ny), whole: grid(whole_nx, whole_ny), margin }
-    }
-
-    fn origin_angstrom(&self) -> [f64; 2] {
-        let [x, y] = self.margin;
-        [x as f64 * self.image.pixel_x_angstrom, y as f64 * self.image.pixel_y_angstrom]
-    }
-
-    /// A movie's truth in the image's coordinates.
-    fn movie_truth(&self, movie: &Movie) -> MovieTruth {
-        let [origin_x, origin_y] = self.origin_angstrom();
-        let moved = |site: &Site| Site {
-            x_angstrom: site.x_angstrom - origin_x,
-            y_angstrom: site.y_angstrom - origin_y,
-            ..site.clone()
-        };
-        MovieTruth {
-            sites: movie.sites.iter().map(moved).collect(),
-            occupancy: movie.occupancy.clone(),
-            drift: movie.drift.clone(),
-            rotation_centre_angstrom: [
-                0.5 * self.whole.field_x_angstrom() - origin_x,
-                0.5 * self.whole.field_y_angstrom() - origin_y,
-            ],
-            hops: movie.hops.clone(),
-            frame_time_s: movie.frame_time_s,
-        }
-    }
-
-    /// The columns that lie in the image, in its coordinates.
-    fn columns(&self, columns: &[Column]) -> Vec<Column> {
-        let [origin_x, origin_y] = self.origin_angstrom();
-        let within =
-            |place: f64, pixels: usize, pixel: f64| (-0.5 * pixel..(pixels as f64 - 0.5) * pixel).contains(&place);
-        columns
-            .iter()
-            .map(|column| Column {
-                x_angstrom: column.x_angstrom - origin_x,
-                y_angstrom: column.y_angstrom - origin_y,
-                ..column.clone()
-            })
-            .filter(|column| {
-                within(column.x_angstrom, self.image.nx, self.image.pixel_x_angstrom)
-                    && within(column.y_angstrom, self.image.ny, self.image.pixel_y_angstrom)
-            })
-            .collect()
     }
 }
 
@@ -370,133 +303,4 @@ fn folded(structure: &Structure) -> Structure {
         );
     }
     structure
-}
-
-/// A vector of random length at a free azimuth.
-fn polar(length: &Distribution, random: &mut RandomStream) -> [f64; 2] {
-    use rand::RngExt;
-    let (sin, cos) = (TAU * random.random::<f64>()).sin_cos();
-    let length = length.sample(random);
-    [length * cos, length * sin]
-}
-
-/// The lenses as they were drawn for one sample.
-struct Lens {
-    optics: Optics,
-    motion: Motion,
-    defocus_angstrom: Vec<f64>,
-    shift_angstrom: Vec<[f64; 2]>,
-    cs_angstrom: f64,
-    aberrations: BTreeMap<String, f64>,
-    focal_spread_one_over_e_angstrom: f64,
-    angular_spread_one_over_e_mrad: f64,
-}
-
-impl Lens {
-    fn draw(
-        settings: &OpticsSettings,
-        beam_tilt_mrad: [f64; 2],
-        random: &mut RandomStream,
-    ) -> Result<Lens, DatasetError> {
-        let mut optics = Optics { beam_tilt_rad: beam_tilt_mrad.map(|tilt| tilt * 1e-3), ..Optics::default() };
-        let defocus = settings.defocus_angstrom.sample(random);
-        optics.aberrations.set_defocus_angstrom(defocus);
-        let cs_angstrom = settings.cs_angstrom.sample(random);
-        optics.aberrations.set("C30", cs_angstrom)?;
-        let mut aberrations = BTreeMap::new();
-        for (name, knob) in &settings.aberrations {
-            let value = knob.sample(random);
-            optics.aberrations.set(name, value)?;
-            aberrations.insert(name.clone(), value);
-        }
-        let mut focal_spread_one_over_e_angstrom = 0.0;
-        if let Some(knob) = &settings.focal_spread {
-            let spread = knob.draw(random);
-            focal_spread_one_over_e_angstrom = spread.one_over_e_half_width();
-            optics.temporal = match settings.focus_samples {
-                Some(samples) => Coherence::Sum { spread, samples },
-                None => Coherence::Envelope(spread),
-            };
-        }
-        let mut angular_spread_one_over_e_mrad = 0.0;
-        if let Some(knob) = &settings.angular_spread {
-            let spread = knob.draw(random);
-            angular_spread_one_over_e_mrad = spread.one_over_e_half_width() * 1e3;
-            optics.spatial = match settings.angle_samples {
-                Some(samples) => Coherence::Sum { spread, samples },
-                None => Coherence::Envelope(spread),
-            };
-        }
-        if let Some(radius) = &settings.aperture_mrad {
-            optics.aperture = Some(Aperture {
-                radius_rad: radius.sample(random) * 1e-3,
-                edge_rad: settings.aperture_edge_mrad * 1e-3,
-            });
-        }
-        let motion = Motion {
-            vibration_rms_angstrom: [settings.vibration_angstrom.sample(random); 2],
-            drift_angstrom: polar(&settings.exposure_drift_angstrom, random),
-        };
-        let (defocus_angstrom, shift_angstrom) = match &settings.focal_series {
-            None => (vec![defocus], vec![[0.0; 2]]),
-            Some(series) => draw_series(series, defocus, random),
-        };
-        Ok(Lens {
-            optics,
-            motion,
-            defocus_angstrom,
-            shift_angstrom,
-            cs_angstrom,
-            aberrations,
-            focal_spread_one_over_e_angstrom,
-            angular_spread_one_over_e_mrad,
-        })
-    }
-
-    /// The intensity on the detector's pixels for one image of the series, averaged over the waves.
-    ///
-    /// The centre of a pixel of the image is the middle of the detector's pixels that are binned into it, so the detector's first
-    /// pixel lies as far before the origin.
-    fn intensity(
-        &self,
-        waves: &[ExitWave<f32>],
-        focus: usize,
-        detector: Grid,
-        binning: usize,
-    ) -> Result<Array2<f32>, DatasetError> {
-        let optics = self.optics.at_defocus_angstrom(self.defocus_angstrom[focus]);
-        let Some((first, rest)) = waves.split_first() else { return Ok(Array2::ones((detector.ny, detector.nx))) };
-        let mut sum = first.image(&optics)?;
-        for wave in rest {
-            sum += &wave.image(&optics)?;
-        }
-        sum /= waves.len() as f32;
-        let [shift_x, shift_y] = self.shift_angstrom[focus];
-        let to_middle = 0.5 * (binning - 1) as f64;
-        let shift = [shift_x + to_middle * detector.pixel_x_angstrom, shift_y + to_middle * detector.pixel_y_angstrom];
-        let image = resample(&sum, first.grid(), detector.nx, detector.ny, |kx, ky| self.motion.transfer(kx, ky))?;
-        if shift == [0.0; 2] {
-            return Ok(image);
-        }
-        Ok(atomlens_simulate::resample::shift(&image, detector, shift)?)
-    }
-}
-
-/// Defocus and shift of every image of a series; errors and shifts add up, as they do at the microscope.
-fn draw_series(
-    settings: &FocalSeriesSettings,
-    first_defocus: f64,
-    random: &mut RandomStream,
-) -> (Vec<f64>, Vec<[f64; 2]>) {
-    let step = settings.step_angstrom.sample(random);
-    let mut shift = [0.0; 2];
-    (0..settings.images)
-        .map(|index| {
-            if index > 0 {
-                shift[0] += settings.shift_angstrom.sample(random);
-                shift[1] += settings.shift_angstrom.sample(random);
-            }
-            (first_defocus + index as f64 * step + settings.jitter_angstrom.sample(random), shift)
-        })
-        .unzip()
 }
