@@ -13,6 +13,10 @@ mod gallery;
 mod layering;
 mod metadata;
 mod palette;
+#[cfg(test)]
+mod readme_example;
+#[cfg(test)]
+mod recipe_pages;
 mod source_scan;
 
 use std::path::Path;
@@ -80,3 +84,22 @@ fn check_layering() -> ExitCode {
         }
     }
 }
+
+/// A recipe for tests, small enough to be simulated in them.
+#[cfg(test)]
+const SMALL_RECIPE: &str = r#"
+name = "small"
+[image]
+pixels = 96
+pixel_size_angstrom = 0.2
+[wave]
+energy_kev = 300
+[specimen.body]
+kind = "nanoparticle"
+element = "Au"
+radius_angstrom = 5
+[optics]
+defocus_angstrom = 60
+[camera]
+dose_e_per_a2 = 1000
+"#;

@@ -83,7 +83,7 @@ mod tests {
     fn a_picture_comes_back_nearly_as_it_was() {
         let picture = RgbImage::from_fn(90, 70, |x, y| match (x / 10) % 3 {
             0 => [(x * 2) as u8; 3].into(),
-            1 => [(y * 3) as u8, 40, (x * 2) as u8].into(),
+            1 => [(y / 10 * 35) as u8, 40, 160].into(),
             _ => [255; 3].into(),
         });
         let file = encode(&picture).unwrap();
