@@ -10,7 +10,6 @@ use atomlens_core::glam::{DMat3, DVec3};
 use atomlens_core::{SeedPath, Structure};
 use atomlens_simulate::optics::Coherence;
 use atomlens_simulate::{ExitWave, FocalSpread, Multislice, Optics};
-use rayon::prelude::*;
 
 fn median(mut seconds: Vec<f64>) -> f64 {
     seconds.sort_by(f64::total_cmp);
@@ -54,16 +53,24 @@ fn main() {
     let one = repeat(repeats, |_| {
         multislice.exit_wave::<f32>(&structure, 1024, 1024).expect("an exit wave");
     });
-    // Every wave on a thread of its own: that is how the stream of a trainer works.
+    // Every wave on a thread of its own, as the stream of a trainer has it.
     let threads = rayon::current_num_threads();
-    let batch = 4 * threads;
+    const EACH: usize = 5;
     let stream = repeat(3, |round| {
-        (0..batch).into_par_iter().for_each(|index| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
-            let other = another(&structure, round.wrapping_mul(batch).wrapping_add(index));
-            pool.install(|| multislice.exit_wave::<f32>(&other, 1024, 1024).expect("an exit wave"));
+        std::thread::scope(|scope| {
+            for thread in 0..threads {
+                let (structure, multislice) = (&structure, &multislice);
+                scope.spawn(move || {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+                    for index in 0..EACH {
+                        let number = round.wrapping_mul(threads * EACH).wrapping_add(thread * EACH + index);
+                        let other = another(structure, number);
+                        pool.install(|| multislice.exit_wave::<f32>(&other, 1024, 1024).expect("an exit wave"));
+                    }
+                });
+            }
         });
-    }) / batch as f64;
+    }) / (threads * EACH) as f64;
     let wave = multislice.exit_wave::<f32>(&structure, 512, 512).expect("an exit wave");
     let image = repeat(10 * repeats, |index| {
         let mut optics = Optics::default().at_defocus_angstrom(40.0 + (index % 100) as f64);

@@ -45,7 +45,7 @@ pub struct BandLimit<T: Real> {
     positive_columns: usize,
     /// Number of kept columns with a negative index.
     negative_columns: usize,
-    /// Soft aperture by |kx| and |ky|, shape `[largest |kx| + 1][ny / 2 + 1]`.
+    /// Soft aperture by |kx| and |ky|, shape `[largest |kx| + 1][ny]` in the transform's order.
     aperture: Vec<T>,
     along_x: [Arc<dyn Fft<T>>; 2],
     along_y: [Arc<dyn Fft<T>>; 2],
@@ -99,20 +99,19 @@ impl<T: Real> BandLimit<T> {
         let mut columns: Vec<Option<i64>> =
             (0..positive_columns as i64).chain(-(negative_columns as i64)..0).map(Some).collect();
         columns.resize(columns.len().next_multiple_of(BLOCK), None);
-        let rows = grid.ny / 2 + 1;
+        let transmission = |i: usize, j: usize| {
+            let j = j.min(grid.ny - j);
+            let radius = ((i as f64 * step_x).powi(2) + (j as f64 * step_y).powi(2)).sqrt();
+            if radius > cutoff {
+                0.0
+            } else if radius > cutoff - taper {
+                0.5 * (1.0 + (std::f64::consts::PI * (radius - cutoff + taper) / taper).cos())
+            } else {
+                1.0
+            }
+        };
         let aperture = (0..=(positive_columns - 1).max(negative_columns))
-            .flat_map(|i| {
-                (0..rows).map(move |j| {
-                    let radius = (i as f64 * step_x).hypot(j as f64 * step_y);
-                    T::of(if radius > cutoff {
-                        0.0
-                    } else if radius > cutoff - taper {
-                        0.5 * (1.0 + (std::f64::consts::PI * (radius - cutoff + taper) / taper).cos())
-                    } else {
-                        1.0
-                    })
-                })
-            })
+            .flat_map(|i| (0..grid.ny).map(move |j| T::of(transmission(i, j))))
             .collect();
         let mut planner = FftPlanner::new();
         BandLimit {
@@ -152,11 +151,11 @@ impl<T: Real> BandLimit<T> {
         self.columns[column]
     }
 
-    /// The soft aperture along a column, for `|ky|` from 0 up, shape `[ny / 2 + 1]`; `None` for padding.
+    /// The soft aperture along a column, shape `[ny]`; `None` for padding.
     pub(crate) fn aperture_column(&self, column: usize) -> Option<&[T]> {
-        let rows = self.grid.ny / 2 + 1;
+        let ny = self.grid.ny;
         let index = self.columns[column]?.unsigned_abs() as usize;
-        Some(&self.aperture[index * rows..(index + 1) * rows])
+        Some(&self.aperture[index * ny..(index + 1) * ny])
     }
 
     /// Calls `visit` for every row of a new array in the tiled layout. `visit` gets the row's number, a full
@@ -347,9 +346,9 @@ impl<T: Real> BandLimit<T> {
         let ny = visit.values.len();
         let zero = Complex::new(T::zero(), T::zero());
         visit.values[up..ny - down].fill(zero);
-        scale(&mut visit.values[..up], &along_ky[..up], aperture[..up].iter(), factor);
-        let (values, along_ky) = (&mut visit.values[ny - down..], &along_ky[ny - down..]);
-        scale(values, along_ky, aperture[1..=down].iter().rev(), factor);
+        for range in [0..up, ny - down..ny] {
+            T::multiply_weighted(&mut visit.values[range.clone()], &along_ky[range.clone()], &aperture[range], factor);
+        }
     }
 
     /// How many frequencies along y a column may fill: from 0 up, and below 0.
@@ -363,18 +362,6 @@ impl<T: Real> BandLimit<T> {
         let highest = (self.cutoff_per_angstrom.powi(2) - kx * kx).max(0.0).sqrt();
         let rows = (highest * self.grid.field_y_angstrom()).floor() as usize;
         [up.min(rows + 1), down.min(rows)]
-    }
-}
-
-/// Multiplies values by a factor each, a weight each, and one factor for all.
-fn scale<'a, T: Real>(
-    values: &mut [Complex<T>],
-    factors: &[Complex<T>],
-    weights: impl Iterator<Item = &'a T>,
-    factor: Complex<T>,
-) {
-    for ((value, by_ky), weight) in values.iter_mut().zip(factors).zip(weights) {
-        *value = *value * (factor * by_ky) * *weight;
     }
 }
 

@@ -176,9 +176,7 @@ impl<'a, T: Real> Pass<'a, T> {
                 limit.transform_row(Direction::Inverse, &mut space.other, &mut space.scratch);
                 limit.load_row(wave, y, &mut space.row);
                 limit.transform_row(Direction::Inverse, &mut space.row, &mut space.scratch);
-                for (wave, transmission) in space.row.iter_mut().zip(&space.other) {
-                    *wave *= transmission;
-                }
+                T::multiply(&mut space.row, &space.other);
                 limit.transform_row(Direction::Forward, &mut space.row, &mut space.scratch);
             });
         }
@@ -191,7 +189,8 @@ impl<'a, T: Real> Pass<'a, T> {
             self.tilt_rad,
         );
         if last {
-            self.spectrum = vec![Complex::new(T::zero(), T::zero()); limit.len()];
+            // The wave is not needed any more, so the spectrum takes its place.
+            self.spectrum = std::mem::take(&mut self.wave);
             limit.column_analysis(&self.rows, &mut self.spectrum, |visit| propagator.apply(limit, visit));
         } else {
             limit.column_pass(&self.rows, &mut self.wave, |visit| propagator.apply(limit, visit));

@@ -13,6 +13,17 @@ pub trait Real: rustfft::FftNum + Float + FromPrimitive + std::iter::Sum + num_t
     /// Writes `exp(2 pi i t)` of every `t` to `out`; both have the same length.
     fn phase_factors(turns: &[Self], out: &mut [Complex<Self>]);
 
+    /// Multiplies every value by its factor; both have the same length.
+    fn multiply(values: &mut [Complex<Self>], factors: &[Complex<Self>]);
+
+    /// Multiplies every value by its factor, its weight and one factor for all; all have the same length.
+    fn multiply_weighted(
+        values: &mut [Complex<Self>],
+        factors: &[Complex<Self>],
+        weights: &[Self],
+        factor: Complex<Self>,
+    );
+
     /// Rounds a double to this precision.
     fn of(value: f64) -> Self;
 
@@ -23,6 +34,14 @@ pub trait Real: rustfft::FftNum + Float + FromPrimitive + std::iter::Sum + num_t
 impl Real for f32 {
     fn phase_factors(turns: &[f32], out: &mut [Complex<f32>]) {
         phase_factors_single(turns, out);
+    }
+
+    fn multiply(values: &mut [Complex<f32>], factors: &[Complex<f32>]) {
+        multiply_single(values, factors);
+    }
+
+    fn multiply_weighted(values: &mut [Complex<f32>], factors: &[Complex<f32>], weights: &[f32], factor: Complex<f32>) {
+        multiply_weighted_single(values, factors, weights, factor);
     }
 
     fn of(value: f64) -> f32 {
@@ -43,6 +62,14 @@ impl Real for f64 {
         }
     }
 
+    fn multiply(values: &mut [Complex<f64>], factors: &[Complex<f64>]) {
+        multiply(values, factors);
+    }
+
+    fn multiply_weighted(values: &mut [Complex<f64>], factors: &[Complex<f64>], weights: &[f64], factor: Complex<f64>) {
+        multiply_weighted(values, factors, weights, factor);
+    }
+
     fn of(value: f64) -> f64 {
         value
     }
@@ -50,6 +77,35 @@ impl Real for f64 {
     fn wide(self) -> f64 {
         self
     }
+}
+
+#[inline(always)]
+fn multiply<T: Real>(values: &mut [Complex<T>], factors: &[Complex<T>]) {
+    for (value, factor) in values.iter_mut().zip(factors) {
+        *value *= factor;
+    }
+}
+
+#[inline(always)]
+fn multiply_weighted<T: Real>(values: &mut [Complex<T>], factors: &[Complex<T>], weights: &[T], factor: Complex<T>) {
+    for ((value, by_one), weight) in values.iter_mut().zip(factors).zip(weights) {
+        *value *= factor * by_one * *weight;
+    }
+}
+
+#[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1"))]
+fn multiply_single(values: &mut [Complex<f32>], factors: &[Complex<f32>]) {
+    multiply(values, factors);
+}
+
+#[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1"))]
+fn multiply_weighted_single(
+    values: &mut [Complex<f32>],
+    factors: &[Complex<f32>],
+    weights: &[f32],
+    factor: Complex<f32>,
+) {
+    multiply_weighted(values, factors, weights, factor);
 }
 
 /// Taylor series of sine and cosine on an eighth of a turn either side of the nearest quarter turn;

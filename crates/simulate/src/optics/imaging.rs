@@ -180,9 +180,7 @@ impl Transfer {
                 *turn = T::of(exact - exact.round());
             }
             T::phase_factors(&turns[..values.len()], &mut phases[..values.len()]);
-            for (value, phase) in values.iter_mut().zip(&phases) {
-                *value *= phase;
-            }
+            T::multiply(values, &phases[..values.len()]);
             if self.temporal > 0.0 || self.spatial > 0.0 {
                 for (value, y) in values.iter_mut().zip(places) {
                     let theta_squared = x * x + y * y;

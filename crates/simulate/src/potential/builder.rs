@@ -202,7 +202,7 @@ fn by_quadrant<T: Real>(grid: &Grid, value: impl Fn(f64, f64) -> f64 + Sync) -> 
         let kx = i as f64 * step_x;
         for (j, out) in column.iter_mut().enumerate() {
             let ky = j as f64 * step_y;
-            let turn = (kx * grid.pixel_x_angstrom).hypot(ky * grid.pixel_y_angstrom);
+            let turn = ((kx * grid.pixel_x_angstrom).powi(2) + (ky * grid.pixel_y_angstrom).powi(2)).sqrt();
             *out = T::of(value(kx * kx + ky * ky, turn));
         }
     });
