@@ -9,7 +9,8 @@ use std::time::Instant;
 use atomlens_core::glam::{DMat3, DVec3};
 use atomlens_core::{SeedPath, Structure};
 use atomlens_simulate::optics::Coherence;
-use atomlens_simulate::{ExitWave, FocalSpread, Multislice, Optics};
+use atomlens_simulate::potential::Placement;
+use atomlens_simulate::{ExitWave, FocalSpread, Multislice, Optics, PotentialSettings};
 
 fn median(mut seconds: Vec<f64>) -> f64 {
     seconds.sort_by(f64::total_cmp);
@@ -48,8 +49,14 @@ fn main() {
     let path = arguments.next().expect("usage: timings STRUCTURE.xyz [REPEATS]");
     let repeats: usize = arguments.next().map_or(7, |n| n.parse().expect("a number of repeats"));
     let structure = atomlens_formats::read_structure(std::path::Path::new(&path)).expect("a structure");
-    let multislice = Multislice::new(300e3);
+    // Like for like: atoms are shared among pixels as abTEM does. Exact placement is timed beside it.
+    let exact = Multislice::new(300e3);
+    let potential = PotentialSettings { placement: Placement::Bilinear, ..exact.potential };
+    let multislice = Multislice { potential, ..exact };
 
+    let one_exact = repeat(repeats, |_| {
+        exact.exit_wave::<f32>(&structure, 1024, 1024).expect("an exit wave");
+    });
     let one = repeat(repeats, |_| {
         multislice.exit_wave::<f32>(&structure, 1024, 1024).expect("an exit wave");
     });
@@ -91,6 +98,7 @@ fn main() {
             "threads": threads,
             "atoms": structure.atoms.len(),
             "exit_wave_1024_s": one,
+            "exit_wave_exact_1024_s": one_exact,
             "stream_1024_s_per_wave": stream,
             "image_512_s": image,
             "transform_pair_1024_s": transforms,

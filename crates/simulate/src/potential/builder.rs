@@ -4,7 +4,7 @@ use atomlens_core::Grid;
 use num_complex::Complex;
 use rayon::prelude::*;
 
-use super::spread::{Spread, SpreadSpace};
+use super::spread::{Spread, SpreadSpace, Turn};
 use super::{Contribution, Placement, Projection, SlicedStructure};
 use crate::Real;
 use crate::fourier::BLOCK;
@@ -77,16 +77,16 @@ impl<T: Real> PotentialBuilder<T> {
     pub(crate) fn slice_space(&self) -> SliceSpace<T> {
         let zero = Complex::new(T::zero(), T::zero());
         let len = (self.grid.nx / 2 + 1).next_multiple_of(BLOCK) * self.grid.ny;
-        SliceSpace { spectrum: vec![zero; len], blocks: vec![zero; len], spread: self.spread.space() }
+        SliceSpace { blocks: vec![zero; len], spread: self.spread.space() }
     }
 
     /// The projected potential of a slice, transformed back along y but not yet along x: half spectrum in x, in the blocked
     /// layout of [`crate::fourier`].
     pub(crate) fn slice_blocks(&self, slice: usize, space: &mut SliceSpace<T>) {
-        let SliceSpace { spectrum, blocks, spread } = space;
         // 1 / area turns the transform's sum into a Fourier series of the cell.
         let scale = T::of(1.0 / (self.grid.field_x_angstrom() * self.grid.field_y_angstrom()));
-        for (index, contribution) in self.contributions[slice].iter().enumerate() {
+        let contributions = &self.contributions[slice];
+        for (index, contribution) in contributions.iter().enumerate() {
             let species = &self.factors[contribution.species];
             let partial;
             let factors = match contribution.heights {
@@ -100,9 +100,9 @@ impl<T: Real> PotentialBuilder<T> {
                     &partial
                 }
             };
-            self.spread.accumulate(&contribution.atoms, factors, scale, index == 0, spread, spectrum);
+            let turn = Turn { first: index == 0, last: index + 1 == contributions.len() };
+            self.spread.accumulate(&contribution.atoms, factors, scale, turn, &mut space.spread, &mut space.blocks);
         }
-        self.spread.columns_to_places(spectrum, blocks);
     }
 
     /// The potential of one slice in volt angstrom, shape `[y, x]`.
@@ -154,8 +154,6 @@ impl<T: Real> PotentialBuilder<T> {
 
 /// What a slice is computed in, kept from slice to slice.
 pub(crate) struct SliceSpace<T: Real> {
-    /// Half spectrum, column by column.
-    spectrum: Vec<Complex<T>>,
     /// The result, in the blocked layout.
     pub(crate) blocks: Vec<Complex<T>>,
     spread: SpreadSpace<T>,

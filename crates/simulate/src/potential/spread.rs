@@ -27,6 +27,13 @@ pub(super) struct Spread<T: Real> {
     pub(super) to_real: Arc<dyn realfft::ComplexToReal<T>>,
 }
 
+/// Which of a slice's contributions it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    pub(super) first: bool,
+    pub(super) last: bool,
+}
+
 /// What structure factors are computed in, kept from slice to slice.
 pub(super) struct SpreadSpace<T> {
     /// Rows of the fine grid that an atom touches; beside a particle most are empty.
@@ -106,16 +113,17 @@ impl<T: Real> Spread<T> {
         SpreadSpace { touched: Vec::new(), fine: Vec::new(), rows: Vec::new() }
     }
 
-    /// Adds `factors times structure factor` to the half spectrum `out`, shape `[nx / 2 + 1, padded][ky]`; the first
-    /// contribution of a slice replaces what was there.
+    /// Adds `factors times structure factor` to what a slice has so far. `blocks` holds the sum, a half spectrum with its columns one
+    /// after the other; the first contribution replaces what was there, and behind the last the columns are transformed to
+    /// places and stored in the blocked layout of [`crate::fourier`].
     pub(super) fn accumulate(
         &self,
         atoms: &[PlacedAtom],
         factors: &[T],
         scale: T,
-        first_one: bool,
+        turn: Turn,
         space: &mut SpreadSpace<T>,
-        out: &mut [Complex<T>],
+        blocks: &mut [Complex<T>],
     ) {
         let zero = Complex::new(T::zero(), T::zero());
         let half = self.nx / 2 + 1;
@@ -136,9 +144,11 @@ impl<T: Real> Spread<T> {
         let stride = self.fine_ny + BLOCK;
         let up = self.ny.div_ceil(2);
         let down = self.ny - up;
-        out.par_chunks_mut(self.ny * BLOCK).enumerate().for_each_init(
-            || (vec![zero; BLOCK * stride], vec![zero; self.fine_columns.get_inplace_scratch_len()]),
-            |(columns, scratch), (block, out)| {
+        let sum_stride = self.ny + BLOCK;
+        let scratch = self.fine_columns.get_inplace_scratch_len().max(self.columns.get_inplace_scratch_len());
+        blocks.par_chunks_mut(self.ny * BLOCK).enumerate().for_each_init(
+            || (vec![zero; BLOCK * stride], vec![zero; BLOCK * sum_stride], vec![zero; scratch]),
+            |(columns, sums, scratch), (block, out)| {
                 let first = block * BLOCK;
                 columns.fill(zero);
                 for (row, y) in rows.chunks_exact(width).zip(touched.iter()) {
@@ -146,24 +156,38 @@ impl<T: Real> Spread<T> {
                         *column = *value;
                     }
                 }
-                if first_one {
-                    out.fill(zero);
+                for offset in 0..BLOCK {
+                    let sum = &mut sums[offset * sum_stride..offset * sum_stride + self.ny];
+                    let so_far = &mut out[offset * self.ny..(offset + 1) * self.ny];
+                    if turn.first {
+                        sum.fill(zero);
+                    } else {
+                        sum.copy_from_slice(so_far);
+                    }
+                    if first + offset < half {
+                        let column = &mut columns[offset * stride..offset * stride + self.fine_ny];
+                        self.fine_columns.process_with_scratch(column, scratch);
+                        let factors = &factors[(first + offset) * quadrant_rows..(first + offset + 1) * quadrant_rows];
+                        let scale = scale * self.correction_x[first + offset];
+                        let (positive, negative) = sum.split_at_mut(up);
+                        let weights = factors.iter().zip(&self.correction_y);
+                        for ((sum, value), (factor, correction)) in positive.iter_mut().zip(&*column).zip(weights) {
+                            *sum += value * (*factor * *correction * scale);
+                        }
+                        let column = &column[self.fine_ny - down..];
+                        let weights = factors[1..=down].iter().zip(&self.correction_y[1..=down]).rev();
+                        for ((sum, value), (factor, correction)) in negative.iter_mut().zip(column).zip(weights) {
+                            *sum += value * (*factor * *correction * scale);
+                        }
+                    }
+                    if turn.last {
+                        self.columns.process_with_scratch(sum, scratch);
+                    } else {
+                        so_far.copy_from_slice(sum);
+                    }
                 }
-                for (offset, out) in out.chunks_exact_mut(self.ny).take(half - first.min(half)).enumerate() {
-                    let column = &mut columns[offset * stride..offset * stride + self.fine_ny];
-                    self.fine_columns.process_with_scratch(column, scratch);
-                    let factors = &factors[(first + offset) * quadrant_rows..(first + offset + 1) * quadrant_rows];
-                    let scale = scale * self.correction_x[first + offset];
-                    let (positive, negative) = out.split_at_mut(up);
-                    let weights = factors.iter().zip(&self.correction_y);
-                    for ((out, value), (factor, correction)) in positive.iter_mut().zip(&*column).zip(weights) {
-                        *out += value * (*factor * *correction * scale);
-                    }
-                    let column = &column[self.fine_ny - down..];
-                    let weights = factors[1..=down].iter().zip(&self.correction_y[1..=down]).rev();
-                    for ((out, value), (factor, correction)) in negative.iter_mut().zip(column).zip(weights) {
-                        *out += value * (*factor * *correction * scale);
-                    }
+                if turn.last {
+                    store_block(sums, sum_stride, out);
                 }
             },
         );
@@ -214,17 +238,5 @@ impl<T: Real> Spread<T> {
                 (place.floor() as i64, weights)
             }
         }
-    }
-
-    /// Transforms the half spectrum along y, into the blocked layout.
-    pub(super) fn columns_to_places(&self, spectrum: &mut [Complex<T>], blocks: &mut [Complex<T>]) {
-        let block = self.ny * BLOCK;
-        spectrum.par_chunks_mut(block).zip(blocks.par_chunks_mut(block)).for_each_init(
-            || vec![Complex::new(T::zero(), T::zero()); self.columns.get_inplace_scratch_len()],
-            |scratch, (columns, out)| {
-                self.columns.process_with_scratch(columns, scratch);
-                store_block(columns, self.ny, out);
-            },
-        );
     }
 }
