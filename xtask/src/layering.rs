@@ -29,9 +29,14 @@ const LAYERS: &[Layer] = &[
     layer("specimen", &["core"]),
     layer("formats", &["core"]),
     layer("report", &["core"]),
-    layer("dataset", &["core", "simulate", "specimen"]),
-    layer("workflow", &["core", "simulate", "specimen", "formats", "report", "dataset"]),
-    layer("cli", &["core", "simulate", "specimen", "formats", "report", "dataset", "workflow"]),
+    layer("analysis", &["core"]),
+    layer("network", &["core"]),
+    layer("dataset", &["core", "simulate", "specimen", "analysis"]),
+    layer(
+        "workflow",
+        &["core", "simulate", "specimen", "formats", "report", "analysis", "network", "dataset"],
+    ),
+    layer("cli", &["core", "simulate", "specimen", "formats", "report", "analysis", "dataset", "workflow"]),
     layer("xtask", &["core", "dataset", "report", "workflow"]),
 ];
 

@@ -9,6 +9,7 @@
 //! towards larger `z`.
 
 pub mod column;
+pub mod confidence;
 pub mod distribution;
 pub mod element;
 pub mod grid;
@@ -17,6 +18,7 @@ pub mod random;
 pub mod structure;
 
 pub use column::{Column, ColumnRole};
+pub use confidence::{CellGrid, ConfidenceMap, DetectedColumn};
 pub use distribution::Distribution;
 pub use element::Element;
 pub use grid::Grid;

@@ -1,0 +1,1 @@
+//! Networks: their description, training, inference and files.
