@@ -46,6 +46,14 @@ pub enum FormatError {
         /// What is wrong, and where.
         error: ParseError,
     },
+    /// It holds other things than images.
+    #[error("{} holds no image: {found}; images have two axes along which pixels follow one another", path.display())]
+    NotAnImage {
+        /// The file.
+        path: PathBuf,
+        /// What it holds instead.
+        found: String,
+    },
     /// The format cannot hold what was to be written.
     #[error("cannot write {}: {reason}", path.display())]
     CannotHold {

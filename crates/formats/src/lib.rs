@@ -6,6 +6,7 @@
 //! | structures | XYZ, extended XYZ, CIF, Dr. Probe cells | extended XYZ, CIF | [`xyz`], [`cif`], [`cel`] |
 //! | arrays | NPY | NPY | [`npy`] |
 //! | images and stacks | | NPY, TIFF, MRC | [`frames`], [`tiff`], [`mrc`] |
+//! | what microscopes write | see there | | [`signal`] |
 //! | truth tables | CSV | CSV | [`truth`] |
 //!
 //! Readers take files as they come from instruments, programs and editors (byte order marks, CRLF,
@@ -20,6 +21,7 @@ pub mod error;
 pub mod frames;
 pub mod mrc;
 pub mod npy;
+pub mod signal;
 pub mod structure;
 mod text;
 pub mod tiff;
