@@ -1,1 +1,3 @@
 //! Networks: their description, training, inference and files.
+
+pub mod kernel;
