@@ -38,6 +38,7 @@ use crate::DatasetError;
 use crate::knobs::{AngularSpreadKnob, CurveKnob, FocalSpreadKnob};
 
 mod message;
+pub(crate) use message::explain;
 
 /// Everything that is needed to draw images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

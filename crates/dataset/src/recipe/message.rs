@@ -3,7 +3,7 @@
 use crate::DatasetError;
 
 /// Turns the parser's error into ours: with the line, the nearest known key, and what to do about the mistakes that people make.
-pub(super) fn explain(error: &toml::de::Error, text: &str) -> DatasetError {
+pub(crate) fn explain(error: &toml::de::Error, text: &str) -> DatasetError {
     let place = error
         .span()
         .map(|span| {

@@ -13,7 +13,7 @@ use crate::DatasetError;
 use crate::recipe::{FocalSeriesSettings, OpticsSettings};
 
 /// A vector of random length at a free azimuth.
-pub(super) fn polar(length: &Distribution, random: &mut RandomStream) -> [f64; 2] {
+pub(crate) fn polar(length: &Distribution, random: &mut RandomStream) -> [f64; 2] {
     use rand::RngExt;
     let (sin, cos) = (TAU * random.random::<f64>()).sin_cos();
     let length = length.sample(random);
@@ -21,19 +21,19 @@ pub(super) fn polar(length: &Distribution, random: &mut RandomStream) -> [f64; 2
 }
 
 /// The lenses as they were drawn for one sample.
-pub(super) struct Lens {
-    pub(super) optics: Optics,
-    pub(super) motion: Motion,
-    pub(super) defocus_angstrom: Vec<f64>,
-    pub(super) shift_angstrom: Vec<[f64; 2]>,
-    pub(super) cs_angstrom: f64,
-    pub(super) aberrations: BTreeMap<String, f64>,
-    pub(super) focal_spread_one_over_e_angstrom: f64,
-    pub(super) angular_spread_one_over_e_mrad: f64,
+pub(crate) struct Lens {
+    pub(crate) optics: Optics,
+    pub(crate) motion: Motion,
+    pub(crate) defocus_angstrom: Vec<f64>,
+    pub(crate) shift_angstrom: Vec<[f64; 2]>,
+    pub(crate) cs_angstrom: f64,
+    pub(crate) aberrations: BTreeMap<String, f64>,
+    pub(crate) focal_spread_one_over_e_angstrom: f64,
+    pub(crate) angular_spread_one_over_e_mrad: f64,
 }
 
 impl Lens {
-    pub(super) fn draw(
+    pub(crate) fn draw(
         settings: &OpticsSettings,
         beam_tilt_mrad: [f64; 2],
         random: &mut RandomStream,
@@ -97,7 +97,7 @@ impl Lens {
     ///
     /// The centre of a pixel of the image is the middle of the detector's pixels that are binned into it, so the detector's first
     /// pixel lies as far before the origin.
-    pub(super) fn intensity(
+    pub(crate) fn intensity(
         &self,
         waves: &[ExitWave<f32>],
         focus: usize,

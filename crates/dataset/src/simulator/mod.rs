@@ -1,7 +1,7 @@
 //! Makes samples: draws a specimen, computes its exit waves, images them, exposes the camera.
 
-mod lens;
-mod view;
+pub(crate) mod lens;
+pub(crate) mod view;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use ndarray::{Array2, Array4, s};
 
 use self::lens::{Lens, polar};
 use self::view::View;
-use crate::{DatasetError, Drawn, Recipe, Sample};
+use crate::{DatasetError, Drawn, Recipe, Sample, background};
 
 /// What a recipe refers to, read by whoever may read files.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +64,11 @@ impl Simulator {
     /// # Errors
     /// A recipe with impossible values, or whose files were not handed over.
     pub fn new(recipe: Recipe, resources: Resources, seed: u64) -> Result<Simulator, DatasetError> {
+        Simulator::seeded(recipe, resources, SeedPath::new(seed))
+    }
+
+    /// A simulator whose draws are those of a part of a larger run.
+    pub(crate) fn seeded(recipe: Recipe, resources: Resources, seed: SeedPath) -> Result<Simulator, DatasetError> {
         recipe.check()?;
         let missing = |path: &std::path::Path| DatasetError::MissingResource { path: path.display().to_string() };
         if let Some(path) = recipe.specimen.structure_path()
@@ -74,7 +79,17 @@ impl Simulator {
         if let Some(path) = recipe.curve_paths().iter().find(|path| !resources.curves.contains_key(*path)) {
             return Err(missing(path));
         }
-        Ok(Simulator { recipe, resources, seed: SeedPath::new(seed) })
+        Ok(Simulator { recipe, resources, seed })
+    }
+
+    /// What all of its draws are derived from.
+    pub(crate) fn seed(&self) -> SeedPath {
+        self.seed
+    }
+
+    /// What the recipe refers to.
+    pub(crate) fn resources(&self) -> &Resources {
+        &self.resources
     }
 
     /// The recipe.
@@ -94,12 +109,7 @@ impl Simulator {
     /// The specimen that a sample shows, when `rotation` specimens take turns; each serves
     /// `images_per_wave` samples, and they are renewed one at a time.
     pub fn specimen_of(&self, index: u64, rotation: u64) -> u64 {
-        let uses = self.recipe.wave.images_per_wave as u64;
-        let (turn, slot) = (index / rotation, index % rotation);
-        // The slots' first renewals are `uses` samples apart, and so are all that follow.
-        let first_renewal = (slot * (uses - 1) + rotation / 2) / rotation;
-        let head_start = (uses - first_renewal) % uses;
-        (turn + head_start) / uses * rotation + slot
+        background::specimen_of(index, rotation, self.recipe.wave.images_per_wave as u64)
     }
 
     /// Draws a specimen and computes its exit waves: the slow part.
@@ -139,9 +149,20 @@ impl Simulator {
     /// The exit waves of a structure, in one frame of a movie or in the only one.
     fn waves(&self, structure: &Structure, of: &Exposable, frame: usize) -> Result<Vec<ExitWave<f32>>, DatasetError> {
         let seed = self.seed.child("specimen").index(of.specimen_number).child("thermal").index(frame as u64);
+        self.waves_at(structure, of.energy_kev, of.beam_tilt_mrad, seed)
+    }
+
+    /// The exit waves of a structure in its box, one for each frozen-phonon configuration.
+    pub(crate) fn waves_at(
+        &self,
+        structure: &Structure,
+        energy_kev: f64,
+        beam_tilt_mrad: [f64; 2],
+        seed: SeedPath,
+    ) -> Result<Vec<ExitWave<f32>>, DatasetError> {
         let settings = &self.recipe.wave;
         let multislice = Multislice {
-            energy_ev: of.energy_kev * 1e3,
+            energy_ev: energy_kev * 1e3,
             potential: PotentialSettings {
                 parametrization: settings.parametrization,
                 projection: settings.projection,
@@ -149,10 +170,11 @@ impl Simulator {
                 slice_thickness_angstrom: settings.slice_thickness_angstrom,
                 debye_waller: false,
             },
-            tilt_rad: of.beam_tilt_mrad.map(|tilt| tilt * 1e-3),
+            tilt_rad: beam_tilt_mrad.map(|tilt| tilt * 1e-3),
         };
         let pixels = |field: f64| next_fast_length((field / settings.sampling_angstrom).ceil() as usize);
-        let (nx, ny) = (pixels(of.view.whole.field_x_angstrom()), pixels(of.view.whole.field_y_angstrom()));
+        let [field_x, field_y, _] = structure.cell.map_or([0.0; 3], |cell| cell.lengths_angstrom());
+        let (nx, ny) = (pixels(field_x), pixels(field_y));
         thermal::configurations(structure, &self.recipe.specimen.thermal, seed)?
             .iter()
             .map(|structure| Ok(multislice.exit_wave(&folded(structure), nx, ny)?))
@@ -252,7 +274,7 @@ impl Simulator {
         })
     }
 
-    fn camera(&self, random: &mut RandomStream) -> Result<Camera, DatasetError> {
+    pub(crate) fn camera(&self, random: &mut RandomStream) -> Result<Camera, DatasetError> {
         let settings = &self.recipe.camera;
         let curves = &self.resources.curves;
         let mtf = settings.mtf.as_ref().map(|knob| knob.draw(curves, random)).transpose()?;

@@ -8,17 +8,17 @@ use crate::{MovieTruth, Recipe};
 
 /// The image within the box that is simulated.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct View {
+pub(crate) struct View {
     /// The image.
-    pub(super) image: Grid,
+    pub(crate) image: Grid,
     /// The whole box with the pixels of the image.
-    pub(super) whole: Grid,
+    pub(crate) whole: Grid,
     /// Pixels of the box to the left of the image and above it: half of what the box has more, so that the image is its middle.
-    pub(super) margin: [usize; 2],
+    pub(crate) margin: [usize; 2],
 }
 
 impl View {
-    pub(super) fn draw(recipe: &Recipe, random: &mut RandomStream) -> View {
+    pub(crate) fn draw(recipe: &Recipe, random: &mut RandomStream) -> View {
         let [nx, ny] = recipe.image.pixels.each();
         let pixel = recipe.image.pixel_size_angstrom.sample(random);
         let margin = (recipe.image.margin_angstrom / pixel).ceil() as usize;
@@ -28,13 +28,13 @@ impl View {
         View { image: grid(nx, ny), whole: grid(whole_nx, whole_ny), margin }
     }
 
-    pub(super) fn origin_angstrom(&self) -> [f64; 2] {
+    pub(crate) fn origin_angstrom(&self) -> [f64; 2] {
         let [x, y] = self.margin;
         [x as f64 * self.image.pixel_x_angstrom, y as f64 * self.image.pixel_y_angstrom]
     }
 
     /// A movie's truth in the image's coordinates.
-    pub(super) fn movie_truth(&self, movie: &Movie) -> MovieTruth {
+    pub(crate) fn movie_truth(&self, movie: &Movie) -> MovieTruth {
         let [origin_x, origin_y] = self.origin_angstrom();
         let moved = |site: &Site| Site {
             x_angstrom: site.x_angstrom - origin_x,
@@ -55,7 +55,7 @@ impl View {
     }
 
     /// The columns that lie in the image, in its coordinates.
-    pub(super) fn columns(&self, columns: &[Column]) -> Vec<Column> {
+    pub(crate) fn columns(&self, columns: &[Column]) -> Vec<Column> {
         let [origin_x, origin_y] = self.origin_angstrom();
         let within =
             |place: f64, pixels: usize, pixel: f64| (-0.5 * pixel..(pixels as f64 - 0.5) * pixel).contains(&place);

@@ -1,0 +1,124 @@
+//! Endless training pairs: of several recipes, brought to what a detector sees, with the answer it should give.
+//!
+//! A [`Mixture`] names recipes and how often each is followed. An image goes the way of an image that is analysed: it is
+//! counted at a native pixel size of its own, resampled to [`PIXEL_ANGSTROM`] and normalised as a whole; then a square is
+//! cut from it and turned or mirrored at random, together with the truth. One exit wave serves several pairs, each with
+//! lenses, camera, dose, pixel size, cut and orientation of its own.
+//!
+//! Some specimens are changed first: `blank_fraction` of them lose their body, so that only a film or nothing is
+//! left; in the others columns at the edge are taken away or thinned, as surface sites of a movie come and go.
+//!
+//! The pairs depend on mixture, seed and the stream's `rotation` alone. Every recipe draws from the mixture's seed and
+//! its own name, so a recipe that is added or reweighted leaves the draws of the others alone.
+
+mod edge;
+pub mod mixture;
+mod pair;
+pub mod target;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use ndarray::Array3;
+
+pub use self::mixture::{EdgeSettings, Mixture, PartSettings};
+use self::pair::Pairs;
+pub use self::target::{Labels, Target, TrueColumn};
+use crate::background::Background;
+use crate::{DatasetError, StreamSettings};
+
+/// Distance between the pixels of a training image, in angstrom.
+pub const PIXEL_ANGSTROM: f64 = 0.2;
+
+/// Edge of a cell of the target, in angstrom: two pixels.
+pub const CELL_ANGSTROM: f64 = 2.0 * PIXEL_ANGSTROM;
+
+/// An image and the answer that a detector should give.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainingPair {
+    /// The image or focal series, normalised, shape `[focus, y, x]`, of square pixels of [`PIXEL_ANGSTROM`].
+    pub input: Array3<f32>,
+    /// The answer.
+    pub target: Target,
+    /// What was drawn.
+    pub drawn: TrainingDrawn,
+}
+
+/// The numbers drawn for a training pair.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainingDrawn {
+    /// Number of the pair in its stream.
+    pub index: u64,
+    /// Number of the specimen.
+    pub specimen: u64,
+    /// Name of the recipe.
+    pub recipe: Arc<str>,
+    /// Distance between the pixels of the camera, in angstrom.
+    pub native_pixel_angstrom: f64,
+    /// Kinetic energy in keV.
+    pub energy_kev: f64,
+    /// Defocus of each image, underfocus positive.
+    pub defocus_angstrom: Vec<f64>,
+    /// Spherical aberration.
+    pub cs_angstrom: f64,
+    /// Electrons per square angstrom in each image.
+    pub dose_e_per_a2: f64,
+}
+
+impl StreamSettings {
+    /// Settings for training: so many specimens take turns that a batch hardly shows one twice.
+    pub fn for_training(threads: usize) -> StreamSettings {
+        StreamSettings { threads, rotation: 32, look_ahead: 64, ..StreamSettings::default() }
+    }
+}
+
+/// An endless stream of training pairs, in order, made in the background. Dropping it stops the workers.
+///
+/// ```no_run
+/// # use atomlens_dataset::{Mixture, StreamSettings, TrainingStream};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mixture = Mixture::bundled("metal-particles")?;
+/// for pair in TrainingStream::new(&mixture, 42, StreamSettings::for_training(2))?.take(1000) {
+///     let pair = pair?;
+///     println!("{} columns", pair.target.columns.len());
+/// }
+/// # Ok(()) }
+/// ```
+pub struct TrainingStream(Background<Pairs>);
+
+impl TrainingStream {
+    /// Starts the workers.
+    ///
+    /// # Errors
+    /// A mixture or a recipe with impossible values, or recipes whose images do not fit together.
+    pub fn new(mixture: &Mixture, seed: u64, settings: StreamSettings) -> Result<TrainingStream, DatasetError> {
+        TrainingStream::cancellable(mixture, seed, settings, Arc::default())
+    }
+
+    /// Starts the workers; once `cancelled` is set, pairs that are not ready come as [`DatasetError::Stopped`].
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn cancellable(
+        mixture: &Mixture,
+        seed: u64,
+        settings: StreamSettings,
+        cancelled: Arc<AtomicBool>,
+    ) -> Result<TrainingStream, DatasetError> {
+        let pairs = Pairs::new(mixture, seed)?;
+        Ok(TrainingStream(Background::new(pairs, settings, cancelled, "pair")))
+    }
+
+    /// Number of pairs that are made and wait to be asked for.
+    pub fn ready_count(&self) -> usize {
+        self.0.ready_count()
+    }
+}
+
+impl Iterator for TrainingStream {
+    type Item = Result<TrainingPair, Arc<DatasetError>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+}

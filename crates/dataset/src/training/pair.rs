@@ -1,0 +1,341 @@
+//! Making the pairs of a mixture.
+
+use std::sync::Arc;
+
+use atomlens_analysis::normalise::normalise;
+use atomlens_analysis::resample::resample;
+use atomlens_core::grid::next_fast_length;
+use atomlens_core::{Column, Grid, RandomStream, SeedPath};
+use atomlens_simulate::ExitWave;
+use atomlens_specimen::{Specimen, SpecimenError};
+use ndarray::{Array2, Array3, Axis, s};
+use rand::RngExt;
+
+use super::mixture::PartSettings;
+use super::target::{Target, TrueColumn};
+use super::{Labels, Mixture, PIXEL_ANGSTROM, TrainingDrawn, TrainingPair, edge};
+use crate::background::{self, Source};
+use crate::simulator::Simulator;
+use crate::simulator::lens::{Lens, polar};
+use crate::simulator::view::View;
+use crate::{DatasetError, Resources};
+
+/// Specimens that are tried before a recipe is given up: a large particle may not fit its box.
+const ATTEMPTS: u64 = 40;
+
+/// Pixels of the camera that are counted beyond the image and cut away, so that what the camera's transfer takes over one
+/// border to the other does not show.
+const CAMERA_EDGE_PX: usize = 8;
+
+/// How far outside an image a column still matters to its cells, in angstrom.
+const BEYOND_ANGSTROM: f64 = 1.5;
+
+/// One recipe of the mixture.
+struct Part {
+    name: Arc<str>,
+    simulator: Simulator,
+    settings: PartSettings,
+    pixel_size_angstrom: atomlens_core::Distribution,
+}
+
+/// What makes the pairs.
+pub(super) struct Pairs {
+    parts: Vec<Part>,
+    seed: SeedPath,
+    labels: Labels,
+    field_px: usize,
+    images_per_wave: u64,
+}
+
+/// A specimen with its waves.
+pub(super) struct Exposed {
+    number: u64,
+    part: usize,
+    /// None where there is nothing but vacuum.
+    waves: Vec<ExitWave<f32>>,
+    columns: Vec<Column>,
+    view: View,
+    energy_kev: f64,
+    beam_tilt_mrad: [f64; 2],
+}
+
+impl Pairs {
+    pub(super) fn new(mixture: &Mixture, seed: u64) -> Result<Pairs, DatasetError> {
+        mixture.check()?;
+        let seed = SeedPath::new(seed);
+        let mut parts = Vec::new();
+        for part in &mixture.parts {
+            let recipe = part.recipe.clone();
+            let [nx, ny] = recipe.image.pixels.each();
+            let least = nx.min(ny) as f64 * recipe.image.pixel_size_angstrom.range().0;
+            let pixel_size_angstrom = mixture.pixel_size_of(&part.settings).clone();
+            let needed = mixture.field_px as f64 * PIXEL_ANGSTROM + 3.0 * pixel_size_angstrom.range().1;
+            if least < needed {
+                return Err(DatasetError::Value {
+                    key: "image.pixels",
+                    found: format!("{least:.1} angstrom across in {}", recipe.name),
+                    expected: format!("at least {needed:.1}, from which the training images are cut"),
+                });
+            }
+            let seed = seed.child(&part.settings.recipe);
+            parts.push(Part {
+                name: part.settings.recipe.as_str().into(),
+                simulator: Simulator::seeded(recipe, Resources::default(), seed)?,
+                settings: part.settings.clone(),
+                pixel_size_angstrom,
+            });
+        }
+        Ok(Pairs {
+            parts,
+            seed,
+            labels: mixture.labels,
+            field_px: mixture.field_px,
+            images_per_wave: mixture.images_per_wave,
+        })
+    }
+
+    fn part_of(&self, specimen: u64) -> usize {
+        let total: f64 = self.parts.iter().map(|part| part.settings.weight).sum();
+        let mut left = total * self.seed.child("choice of recipe").index(specimen).stream().random::<f64>();
+        for (index, part) in self.parts.iter().enumerate() {
+            left -= part.settings.weight;
+            if left < 0.0 {
+                return index;
+            }
+        }
+        // Rounding alone leads here.
+        self.parts.len() - 1
+    }
+}
+
+impl Part {
+    /// Draws a specimen that fits its box.
+    fn specimen(&self, field_angstrom: [f64; 2], seed: SeedPath) -> Result<Specimen, DatasetError> {
+        let recipe = self.simulator.recipe();
+        let mut attempt = 0;
+        loop {
+            let structure = self.simulator.resources().structure.as_ref();
+            match recipe.specimen.build(field_angstrom, structure, seed.index(attempt)) {
+                Err(SpecimenError::TooLarge { .. } | SpecimenError::Empty { .. }) if attempt + 1 < ATTEMPTS => {
+                    attempt += 1;
+                }
+                built => return Ok(built?),
+            }
+        }
+    }
+
+    fn exposed(&self, number: u64, part: usize) -> Result<Exposed, DatasetError> {
+        let seed = self.simulator.seed().child("specimen").index(number);
+        let recipe = self.simulator.recipe();
+        let mut random = seed.child("view").stream();
+        let view = View::draw(recipe, &mut random);
+        let energy_kev = recipe.wave.energy_kev.sample(&mut random);
+        let beam_tilt_mrad = polar(&recipe.optics.beam_tilt_mrad, &mut random);
+        let is_blank = random.random::<f64>() < self.settings.blank_fraction;
+        let field = [view.whole.field_x_angstrom(), view.whole.field_y_angstrom()];
+        let mut specimen = self.specimen(field, seed.child("build"))?;
+        if is_blank {
+            specimen.structure.atoms.retain(|atom| atom.column.is_none());
+            specimen.columns.clear();
+        } else {
+            edge::thin(&mut specimen, &self.settings.edge, seed.child("edge"));
+        }
+        let waves = if specimen.structure.atoms.is_empty() {
+            Vec::new()
+        } else {
+            self.simulator.waves_at(&specimen.structure, energy_kev, beam_tilt_mrad, seed.child("thermal"))?
+        };
+        Ok(Exposed { number, part, waves, columns: specimen.columns, view, energy_kev, beam_tilt_mrad })
+    }
+}
+
+impl Source for Pairs {
+    type Specimen = Exposed;
+    type Item = TrainingPair;
+
+    fn specimen_of(&self, index: u64, rotation: u64) -> u64 {
+        background::specimen_of(index, rotation, self.images_per_wave)
+    }
+
+    fn ready(&self, specimen: u64) -> Result<Exposed, DatasetError> {
+        let part = self.part_of(specimen);
+        self.parts[part].exposed(specimen, part)
+    }
+
+    fn make(&self, exposed: &Exposed, index: u64, _: &dyn Fn() -> bool) -> Result<TrainingPair, DatasetError> {
+        let part = &self.parts[exposed.part];
+        let recipe = part.simulator.recipe();
+        let seed = part.simulator.seed().child("image").index(index);
+        let lens = Lens::draw(&recipe.optics, exposed.beam_tilt_mrad, &mut seed.child("optics").stream())?;
+        let mut random = seed.child("camera").stream();
+        let camera = part.simulator.camera(&mut random)?;
+        let dose_e_per_a2 = recipe.camera.dose_e_per_a2.sample(&mut random);
+        let window =
+            Window::draw(&exposed.view, part.pixel_size_angstrom.sample(&mut random), self.field_px, &mut random);
+        let cut = Cut::draw(&window, self.field_px, &mut random);
+
+        let binning = camera.binning;
+        let [nx, ny] = window.box_px;
+        let whole = exposed.view.whole;
+        let detector = Grid::covering(whole.field_x_angstrom(), whole.field_y_angstrom(), nx * binning, ny * binning);
+        let [outer_x, outer_y] = window.outer.map(|span| span.length * binning);
+        let exposed_grid = Grid { nx: outer_x, ny: outer_y, ..detector };
+        let hot = camera.hot_pixels(window.outer[0].length, window.outer[1].length, seed);
+        let mut resampled = Vec::new();
+        for focus in 0..lens.defocus_angstrom.len() {
+            let intensity = lens.intensity(&exposed.waves, focus, detector, binning)?;
+            let seen = window.outer_part(&intensity, binning);
+            let counts = camera.expose(&seen, exposed_grid, dose_e_per_a2, &hot, seed.index(focus as u64))?;
+            resampled.push(resample(window.inner_part(&counts), window.pixel_angstrom, PIXEL_ANGSTROM));
+        }
+        let views: Vec<_> = resampled.iter().map(|image| image.view()).collect();
+        let series: Array3<f32> = ndarray::stack(Axis(0), &views).expect("the images of a series are alike");
+        let input = cut.image(&normalise(series.view(), PIXEL_ANGSTROM));
+
+        let reach = -BEYOND_ANGSTROM..self.field_px as f64 * PIXEL_ANGSTROM + BEYOND_ANGSTROM;
+        let columns = exposed
+            .columns
+            .iter()
+            .filter_map(|column| {
+                let species = self.labels.species_of(column)?;
+                let [x_angstrom, y_angstrom] = cut.place(window.place([column.x_angstrom, column.y_angstrom]));
+                let near = reach.contains(&x_angstrom) && reach.contains(&y_angstrom);
+                near.then(|| TrueColumn { x_angstrom, y_angstrom, species, atoms: column.atom_count() })
+            })
+            .collect();
+        Ok(TrainingPair {
+            input,
+            target: Target::new(columns, self.labels.species().len(), self.field_px),
+            drawn: TrainingDrawn {
+                index,
+                specimen: exposed.number,
+                recipe: part.name.clone(),
+                native_pixel_angstrom: window.pixel_angstrom.0,
+                energy_kev: exposed.energy_kev,
+                defocus_angstrom: lens.defocus_angstrom,
+                cs_angstrom: lens.cs_angstrom,
+                dose_e_per_a2,
+            },
+        })
+    }
+}
+
+/// Pixels along one direction.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    /// The first; may be negative where the box is continued periodically.
+    first: i64,
+    length: usize,
+}
+
+/// The part of the box that the camera sees.
+struct Window {
+    /// Pixels of the camera across the box, x and y.
+    box_px: [usize; 2],
+    pixel_angstrom: (f64, f64),
+    /// What is counted.
+    outer: [Span; 2],
+    /// What is kept.
+    inner: [Span; 2],
+}
+
+impl Window {
+    fn draw(view: &View, pixel_angstrom: f64, field_px: usize, random: &mut RandomStream) -> Window {
+        let origin = view.origin_angstrom();
+        let along = |field: f64, image: f64, origin: f64, random: &mut RandomStream| {
+            let count = next_fast_length((field / pixel_angstrom).round() as usize);
+            let pixel = field / count as f64;
+            let (low, high) = ((origin / pixel).ceil() as usize, ((origin + image) / pixel).floor() as usize);
+            let least = (field_px as f64 * PIXEL_ANGSTROM / pixel).ceil() as usize;
+            let room = (high - low).saturating_sub(least);
+            let length = least + random.random_range(0..=room);
+            let first = (low + random.random_range(0..=least + room - length)) as i64;
+            let outer_length = next_fast_length(length + 2 * CAMERA_EDGE_PX).min(count);
+            let inner = Span { first, length };
+            let outer = Span { first: first - ((outer_length - length) / 2) as i64, length: outer_length };
+            (count, pixel, outer, inner)
+        };
+        let (image, whole) = (view.image, view.whole);
+        let x = along(whole.field_x_angstrom(), image.field_x_angstrom(), origin[0], random);
+        let y = along(whole.field_y_angstrom(), image.field_y_angstrom(), origin[1], random);
+        Window { box_px: [x.0, y.0], pixel_angstrom: (x.1, y.1), outer: [x.2, y.2], inner: [x.3, y.3] }
+    }
+
+    /// The counted part of an intensity over the box, which is periodic.
+    fn outer_part(&self, intensity: &Array2<f32>, binning: usize) -> Array2<f32> {
+        let [x, y] = [0, 1].map(|axis| {
+            let (span, count) = (self.outer[axis], (self.box_px[axis] * binning) as i64);
+            let first = span.first * binning as i64;
+            (0..(span.length * binning) as i64)
+                .map(|index| (first + index).rem_euclid(count) as usize)
+                .collect::<Vec<usize>>()
+        });
+        let mut part = Array2::zeros((y.len(), x.len()));
+        for (mut to, from) in part.outer_iter_mut().zip(&y) {
+            let row = intensity.row(*from);
+            for (value, from) in to.iter_mut().zip(&x) {
+                *value = row[*from];
+            }
+        }
+        part
+    }
+
+    /// The kept part of the counts.
+    fn inner_part<'a>(&self, counts: &'a Array2<f32>) -> ndarray::ArrayView2<'a, f32> {
+        let [x, y] = [0, 1].map(|axis| {
+            let first = (self.inner[axis].first - self.outer[axis].first) as usize;
+            first..first + self.inner[axis].length
+        });
+        counts.slice(s![y, x])
+    }
+
+    /// A place in the box, in the coordinates of what is kept.
+    fn place(&self, [x, y]: [f64; 2]) -> [f64; 2] {
+        let (pixel_x, pixel_y) = self.pixel_angstrom;
+        [x - self.inner[0].first as f64 * pixel_x, y - self.inner[1].first as f64 * pixel_y]
+    }
+}
+
+/// The square that is cut from a normalised image, and how it is turned.
+struct Cut {
+    first_px: [usize; 2],
+    field_px: usize,
+    /// Mirrored along x, along y, and x and y exchanged after that: all eight orientations.
+    mirrored: [bool; 2],
+    exchanged: bool,
+}
+
+impl Cut {
+    fn draw(window: &Window, field_px: usize, random: &mut RandomStream) -> Cut {
+        let pixels = [window.pixel_angstrom.0, window.pixel_angstrom.1];
+        let first_px = [0, 1].map(|axis| {
+            let length =
+                atomlens_analysis::resample::resampled_length(window.inner[axis].length, PIXEL_ANGSTROM / pixels[axis]);
+            random.random_range(0..=length.saturating_sub(field_px))
+        });
+        Cut { first_px, field_px, mirrored: [random.random(), random.random()], exchanged: random.random() }
+    }
+
+    fn image(&self, series: &Array3<f32>) -> Array3<f32> {
+        let ([x, y], n) = (self.first_px, self.field_px);
+        let mut part = series.slice(s![.., y..y + n, x..x + n]);
+        for (axis, mirrored) in [(Axis(2), self.mirrored[0]), (Axis(1), self.mirrored[1])] {
+            if mirrored {
+                part.invert_axis(axis);
+            }
+        }
+        if self.exchanged {
+            part.swap_axes(1, 2);
+        }
+        part.as_standard_layout().into_owned()
+    }
+
+    fn place(&self, place: [f64; 2]) -> [f64; 2] {
+        let last = (self.field_px - 1) as f64 * PIXEL_ANGSTROM;
+        let [x, y] = [0, 1].map(|axis| {
+            let place = place[axis] - self.first_px[axis] as f64 * PIXEL_ANGSTROM;
+            if self.mirrored[axis] { last - place } else { place }
+        });
+        if self.exchanged { [y, x] } else { [x, y] }
+    }
+}
