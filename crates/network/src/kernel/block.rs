@@ -45,15 +45,15 @@ pub(super) fn multiply(
 ) {
     if target_cfg_f!(any(target_feature = "fma", target_feature = "neon")) {
         match width {
-            8 => multiply_blocks::<true, 8, 8>(windows, pixels, panel, columns, finish, out),
-            16 => multiply_blocks::<true, 6, 16>(windows, pixels, panel, columns, finish, out),
-            _ => multiply_blocks::<true, 4, 24>(windows, pixels, panel, columns, finish, out),
+            8 => multiply_blocks::<true, 8, 1>(windows, pixels, panel, columns, finish, out),
+            16 => multiply_blocks::<true, 6, 2>(windows, pixels, panel, columns, finish, out),
+            _ => multiply_blocks::<true, 3, 3>(windows, pixels, panel, columns, finish, out),
         }
     } else {
         match width {
-            8 => multiply_blocks::<false, 4, 8>(windows, pixels, panel, columns, finish, out),
-            16 => multiply_blocks::<false, 2, 16>(windows, pixels, panel, columns, finish, out),
-            _ => multiply_blocks::<false, 2, 24>(windows, pixels, panel, columns, finish, out),
+            8 => multiply_blocks::<false, 4, 1>(windows, pixels, panel, columns, finish, out),
+            16 => multiply_blocks::<false, 2, 2>(windows, pixels, panel, columns, finish, out),
+            _ => multiply_blocks::<false, 2, 3>(windows, pixels, panel, columns, finish, out),
         }
     }
 }
@@ -65,18 +65,22 @@ pub(super) fn multiply(
 pub(super) fn accumulate(windows: &Windows<'_>, patch: Patch, gradient: &[f32], width: usize, panel: &mut [f32]) {
     if target_cfg_f!(any(target_feature = "fma", target_feature = "neon")) {
         match width {
-            8 => accumulate_blocks::<true, 8, 8>(windows, patch, gradient, panel),
-            16 => accumulate_blocks::<true, 6, 16>(windows, patch, gradient, panel),
-            _ => accumulate_blocks::<true, 4, 24>(windows, patch, gradient, panel),
+            8 => accumulate_blocks::<true, 8, 1>(windows, patch, gradient, panel),
+            16 => accumulate_blocks::<true, 6, 2>(windows, patch, gradient, panel),
+            _ => accumulate_blocks::<true, 3, 3>(windows, patch, gradient, panel),
         }
     } else {
         match width {
-            8 => accumulate_blocks::<false, 4, 8>(windows, patch, gradient, panel),
-            16 => accumulate_blocks::<false, 2, 16>(windows, patch, gradient, panel),
-            _ => accumulate_blocks::<false, 2, 24>(windows, patch, gradient, panel),
+            8 => accumulate_blocks::<false, 4, 1>(windows, patch, gradient, panel),
+            16 => accumulate_blocks::<false, 2, 2>(windows, patch, gradient, panel),
+            _ => accumulate_blocks::<false, 2, 3>(windows, patch, gradient, panel),
         }
     }
 }
+
+/// Columns that are worked on as one: a register of AVX2, two of NEON. Wider arrays of other widths than powers of two
+/// are not recognised by the compiler.
+type Eight = [f32; 8];
 
 /// A rectangle of pixels among those that windows are there for.
 #[derive(Clone, Copy)]
@@ -91,14 +95,23 @@ pub(super) struct Patch {
     pub columns: usize,
 }
 
-/// `a b + c`, fused where the processor can: elsewhere the fused form is a slow call of a library.
+/// `sums += a b`, fused where the processor can: elsewhere the fused form is a slow call of a library.
 #[inline(always)]
-fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FUSED { a.mul_add(b, c) } else { a * b + c }
+fn multiply_add<const FUSED: bool>(a: f32, b: Eight, mut sums: Eight) -> Eight {
+    for lane in 0..8 {
+        sums[lane] = if FUSED { a.mul_add(b[lane], sums[lane]) } else { a * b[lane] + sums[lane] };
+    }
+    sums
+}
+
+/// The rows of a panel `EIGHTS` times eight columns wide.
+#[inline(always)]
+fn rows_of<const EIGHTS: usize>(panel: &[f32]) -> &[[Eight; EIGHTS]] {
+    panel.as_chunks::<8>().0.as_chunks::<EIGHTS>().0
 }
 
 #[inline(always)]
-fn multiply_blocks<const FUSED: bool, const ROWS: usize, const WIDTH: usize>(
+fn multiply_blocks<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
     windows: &Windows<'_>,
     pixels: usize,
     panel: &[f32],
@@ -106,7 +119,7 @@ fn multiply_blocks<const FUSED: bool, const ROWS: usize, const WIDTH: usize>(
     finish: Finish<'_>,
     out: &mut [f32],
 ) {
-    let (panel, _) = panel.as_chunks::<WIDTH>();
+    let panel = rows_of::<EIGHTS>(panel);
     let length = windows.length;
     let (mut x, mut row_start) = (0, 0);
     let mut pixel = 0;
@@ -125,66 +138,77 @@ fn multiply_blocks<const FUSED: bool, const ROWS: usize, const WIDTH: usize>(
         for spare in count..ROWS {
             starts[spare] = starts[0];
         }
-        let mut sums = [[0.0_f32; WIDTH]; ROWS];
+        let mut sums = [[[0.0_f32; 8]; EIGHTS]; ROWS];
         for (segment, weights) in windows.segments.iter().zip(panel.chunks_exact(length)) {
             let runs: [&[f32]; ROWS] =
                 std::array::from_fn(|row| &windows.values[starts[row] + segment..starts[row] + segment + length]);
-            for (k, weight) in weights.iter().enumerate() {
-                for row in 0..ROWS {
-                    let value = runs[row][k];
-                    for column in 0..WIDTH {
-                        sums[row][column] = multiply_add::<FUSED>(value, weight[column], sums[row][column]);
-                    }
-                }
-            }
+            sums = add_products::<FUSED, ROWS, EIGHTS>(runs, weights, sums);
         }
         for (row, sums) in sums.iter().enumerate().take(count) {
             let at = (pixel + row) * columns.all + columns.first;
-            store::<WIDTH>(sums, at, columns.count, finish, out);
+            store::<EIGHTS>(*sums, at, columns.count, finish, out);
         }
         pixel += count;
     }
 }
 
+/// The sums with the products of the runs of a few pixels added.
+///
+/// By value: sums whose address is taken are kept in memory instead of registers.
 #[inline(always)]
-fn store<const WIDTH: usize>(sums: &[f32; WIDTH], at: usize, count: usize, finish: Finish<'_>, out: &mut [f32]) {
-    let mut values = *sums;
-    for (value, bias) in values.iter_mut().zip(finish.bias) {
-        *value += bias;
+fn add_products<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
+    runs: [&[f32]; ROWS],
+    weights: &[[Eight; EIGHTS]],
+    mut sums: [[Eight; EIGHTS]; ROWS],
+) -> [[Eight; EIGHTS]; ROWS] {
+    let length = weights.len();
+    let runs = runs.map(|run| &run[..length]);
+    for k in 0..length {
+        let weight = weights[k];
+        for row in 0..ROWS {
+            let value = runs[row][k];
+            for eight in 0..EIGHTS {
+                sums[row][eight] = multiply_add::<FUSED>(value, weight[eight], sums[row][eight]);
+            }
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+fn store<const EIGHTS: usize>(sums: [Eight; EIGHTS], at: usize, count: usize, finish: Finish<'_>, out: &mut [f32]) {
+    let out = &mut out[at..at + count];
+    for ((out, sum), bias) in out.iter_mut().zip(sums.as_flattened()).zip(finish.bias) {
+        *out = sum + bias;
     }
     if let Some(skip) = finish.skip {
-        for (value, skip) in values.iter_mut().zip(&skip[at..at + count]) {
-            *value += skip;
+        for (out, skip) in out.iter_mut().zip(&skip[at..at + count]) {
+            *out += skip;
         }
     }
     if finish.slope != 1.0 {
-        for value in &mut values {
-            *value = if *value > 0.0 { *value } else { *value * finish.slope };
+        for out in out {
+            *out = if *out > 0.0 { *out } else { *out * finish.slope };
         }
-    }
-    if count == WIDTH {
-        out[at..at + WIDTH].copy_from_slice(&values);
-    } else {
-        out[at..at + count].copy_from_slice(&values[..count]);
     }
 }
 
 #[inline(always)]
-fn accumulate_blocks<const FUSED: bool, const ROWS: usize, const WIDTH: usize>(
+fn accumulate_blocks<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
     windows: &Windows<'_>,
     patch: Patch,
     gradient: &[f32],
     panel: &mut [f32],
 ) {
-    let (gradient, _) = gradient.as_chunks::<WIDTH>();
-    let (panel, _) = panel.as_chunks_mut::<WIDTH>();
+    let gradient = rows_of::<EIGHTS>(gradient);
+    let (panel, _) = panel.as_chunks_mut::<8>().0.as_chunks_mut::<EIGHTS>();
     let start = patch.y * windows.pitch_y + patch.x * windows.pitch_x;
     for (segment, panel) in windows.segments.iter().zip(panel.chunks_exact_mut(windows.length)) {
         let mut done = 0;
         while done < windows.length {
             // The last block is moved back to end with the run; what it shares with the one before is not added twice.
             let first = done.min(windows.readable - ROWS);
-            let mut sums = [[0.0_f32; WIDTH]; ROWS];
+            let mut sums = [[[0.0_f32; 8]; EIGHTS]; ROWS];
             for (y, gradient) in gradient.chunks_exact(patch.columns).enumerate() {
                 let run = &windows.values[start + segment + first + y * windows.pitch_y..];
                 let mut at = 0;
@@ -192,15 +216,16 @@ fn accumulate_blocks<const FUSED: bool, const ROWS: usize, const WIDTH: usize>(
                     let values: &[f32; ROWS] = run[at..at + ROWS].try_into().expect("the length of the array");
                     at += windows.pitch_x;
                     for row in 0..ROWS {
-                        for column in 0..WIDTH {
-                            sums[row][column] = multiply_add::<FUSED>(values[row], gradient[column], sums[row][column]);
+                        for eight in 0..EIGHTS {
+                            sums[row][eight] = multiply_add::<FUSED>(values[row], gradient[eight], sums[row][eight]);
                         }
                     }
                 }
             }
             let end = (first + ROWS).min(windows.length);
-            for (into, sums) in panel[done..end].iter_mut().zip(&sums[done - first..]) {
-                for (into, sum) in into.iter_mut().zip(sums) {
+            let finished = sums;
+            for (into, sums) in panel[done..end].iter_mut().zip(&finished[done - first..]) {
+                for (into, sum) in into.as_flattened_mut().iter_mut().zip(sums.as_flattened()) {
                     *into += sum;
                 }
             }

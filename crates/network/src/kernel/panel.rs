@@ -26,7 +26,6 @@ pub(super) fn widths(columns: usize) -> Vec<usize> {
     match eights {
         0 => vec![],
         1 => vec![8],
-        _ if eights.is_multiple_of(3) => vec![24; eights / 3],
         _ if eights.is_multiple_of(2) => vec![16; eights / 2],
         _ => {
             let mut widths = vec![16; eights / 2];
