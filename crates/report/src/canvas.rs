@@ -178,13 +178,23 @@ impl Canvas {
 
     /// Fills a disc.
     pub fn disc(&mut self, centre: Point, radius: f32, colour: Colour) {
-        self.shade(around(centre, radius + 1.0), |p| (colour, edge(radius - p.distance(centre))));
+        self.soft_disc(centre, radius, colour, 1.0);
+    }
+
+    /// Fills a disc through which the picture is seen; `opacity` is 0 for none to 1 for opaque.
+    pub fn soft_disc(&mut self, centre: Point, radius: f32, colour: Colour, opacity: f32) {
+        self.shade(around(centre, radius + 1.0), |p| (colour, opacity * edge(radius - p.distance(centre))));
     }
 
     /// Draws a circle of a given thickness, half of it on either side of the radius.
     pub fn ring(&mut self, centre: Point, radius: f32, thickness: f32, colour: Colour) {
+        self.soft_ring(centre, radius, thickness, colour, 1.0);
+    }
+
+    /// Draws a circle through which the picture is seen; `opacity` is 0 for none to 1 for opaque.
+    pub fn soft_ring(&mut self, centre: Point, radius: f32, thickness: f32, colour: Colour, opacity: f32) {
         self.shade(around(centre, radius + thickness), |p| {
-            (colour, edge(0.5 * thickness - (p.distance(centre) - radius).abs()))
+            (colour, opacity * edge(0.5 * thickness - (p.distance(centre) - radius).abs()))
         });
     }
 

@@ -77,7 +77,7 @@ pub enum ReportError {
         height_px: u32,
     },
     /// The file could not be written.
-    #[error("cannot write the picture {}: {source}", path.display())]
+    #[error("cannot write {}: {source}", path.display())]
     Write {
         /// The file that was to be written.
         path: PathBuf,

@@ -22,26 +22,41 @@
 //! `y = j * pixel`. Structures are seen with the beam, in the same orientation as the image. Scale bars are 1, 2 or 5
 //! times a power of ten, in pm, nm or µm, and exact to a fraction of a pixel.
 
+mod axis;
+mod base64;
+pub mod benchmark;
 pub mod canvas;
 pub mod colour;
 pub mod contact_sheet;
+pub mod drawing;
 pub mod element_style;
 mod error;
+mod file;
+pub mod histogram;
 mod map_view;
+mod neighbours;
+pub mod overlay;
 pub mod panel;
 pub mod plot;
 pub mod png;
 pub mod raster;
 pub mod scale_bar;
+pub mod series;
 pub mod structure_view;
+mod svg;
 pub mod text;
 
+pub use axis::Scale;
 pub use colour::ColourMap;
 pub use contact_sheet::{ContactSheet, spread};
+pub use drawing::Drawing;
 pub use error::ReportError;
+pub use histogram::Histogram;
+pub use overlay::{ColourBy, Mark, Overlay};
 pub use panel::Panel;
 pub use plot::Plot;
 pub use scale_bar::{length_label, short_number};
+pub use series::Series;
 pub use structure_view::{Direction, Field};
 
 pub use image::RgbImage;

@@ -1,8 +1,8 @@
 //! Colour bars.
 
+use crate::axis::{tick_label, ticks};
 use crate::canvas::{Canvas, Horizontal, Point, Rectangle, Text, Vertical};
 use crate::colour::{ColourMap, INK};
-use crate::plot::{tick_label, ticks};
 use crate::text;
 
 /// Width of a colour bar with its numbers and label, in pixels.

@@ -341,7 +341,7 @@ pub(crate) fn write_centred(canvas: &mut Canvas, text: &Paragraph, middle: f32, 
 }
 
 /// A third of the usual distance to the nearest neighbour, so that rings of neighbours do not touch.
-fn ring_radius_px(places: &[Point], width_px: f32) -> f32 {
+pub(crate) fn ring_radius_px(places: &[Point], width_px: f32) -> f32 {
     // The median over at most 200 of them is near enough, and quick for any number.
     let stride = places.len().div_ceil(200).max(1);
     let mut nearest: Vec<f32> = places

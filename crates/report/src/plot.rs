@@ -1,14 +1,21 @@
-//! Plots of curves, such as contrast transfer functions and radial averages.
+//! Plots of curves, measured points and histograms, such as contrast transfer functions, radial averages, scores by
+//! dose and calibrations, as pixels or as SVG.
+
+use std::path::Path;
 
 use image::RgbImage;
 
 use crate::ReportError;
-use crate::canvas::{Canvas, Horizontal, Point, Rectangle, Text, Vertical};
-use crate::colour::{Colour, INK, SERIES, WHITE, from_hex};
+use crate::axis::{Marks, Scale};
+use crate::canvas::{Horizontal, Point, Rectangle, Vertical};
+use crate::colour::{Colour, INK, SERIES, from_hex};
+use crate::drawing::{Drawing, Layer, Shape};
 use crate::panel::{check_size, text_size};
+use crate::scale_bar::short_number;
+use crate::series::{Series, Style, marker};
 use crate::text::{line_spacing, width};
 
-/// A plot of one or more curves over a common axis.
+/// A plot of one or more series over common axes.
 ///
 /// ```
 /// use atomlens_report::{Panel, Plot};
@@ -19,29 +26,55 @@ use crate::text::{line_spacing, width};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Plot {
+    title: String,
     x_label: String,
     y_label: String,
-    curves: Vec<Curve>,
+    series: Vec<Series>,
     x_range: Option<(f64, f64)>,
     y_range: Option<(f64, f64)>,
+    x_scale: Scale,
+    y_scale: Scale,
+    /// Height over width of the frame, and 0.58 of the drawing's width without it.
+    frame_ratio: Option<f32>,
 }
 
-#[derive(Debug, Clone)]
-struct Curve {
-    label: String,
-    points: Vec<(f64, f64)>,
-}
+/// Grey of the lines behind the curves.
+const GRID: Colour = from_hex(0xe4e4e4);
+/// Grey of lines between the numbers of a logarithmic scale.
+const MINOR_GRID: Colour = from_hex(0xf2f2f2);
+/// What a dashed line is drawn in without a colour of its own.
+const REFERENCE: Colour = from_hex(0x606060);
 
 impl Plot {
-    /// A plot without curves; the labels name the quantities and their units.
+    /// A plot without series; the labels name the quantities and their units.
     pub fn new(x_label: impl Into<String>, y_label: impl Into<String>) -> Plot {
-        let (x_label, y_label) = (x_label.into(), y_label.into());
-        Plot { x_label, y_label, curves: Vec::new(), x_range: None, y_range: None }
+        Plot {
+            title: String::new(),
+            x_label: x_label.into(),
+            y_label: y_label.into(),
+            series: Vec::new(),
+            x_range: None,
+            y_range: None,
+            x_scale: Scale::Linear,
+            y_scale: Scale::Linear,
+            frame_ratio: None,
+        }
+    }
+
+    /// What is written above the plot.
+    pub fn title(mut self, title: impl Into<String>) -> Plot {
+        self.title = title.into();
+        self
     }
 
     /// Adds a curve through points `(x, y)`; it is broken where a coordinate is not finite.
-    pub fn curve(mut self, label: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Plot {
-        self.curves.push(Curve { label: label.into(), points: points.into_iter().collect() });
+    pub fn curve(self, label: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Plot {
+        self.series(Series::line(label, points))
+    }
+
+    /// Adds a series; those without a label are not in the legend.
+    pub fn series(mut self, series: Series) -> Plot {
+        self.series.push(series);
         self
     }
 
@@ -57,116 +90,329 @@ impl Plot {
         self
     }
 
-    /// The plot, `width_px` wide and two thirds as high, with the legend below it.
-    pub(crate) fn render(&self, width_px: u32) -> Result<RgbImage, ReportError> {
-        let points: Vec<(f64, f64)> =
-            self.curves.iter().flat_map(|curve| &curve.points).copied().filter(finite).collect();
+    /// Makes the x axis logarithmic.
+    pub fn x_log(mut self) -> Plot {
+        self.x_scale = Scale::Logarithmic;
+        self
+    }
+
+    /// Makes the y axis logarithmic.
+    pub fn y_log(mut self) -> Plot {
+        self.y_scale = Scale::Logarithmic;
+        self
+    }
+
+    /// Makes the frame as high as it is wide, as for two quantities of one kind.
+    pub fn square(mut self) -> Plot {
+        self.frame_ratio = Some(1.0);
+        self
+    }
+
+    /// The plot as pixels, `width_px` wide, with the legend below it.
+    pub fn render(&self, width_px: u32) -> Result<RgbImage, ReportError> {
+        self.drawing(width_px)?.rasterise()
+    }
+
+    /// Writes the plot as a PNG file.
+    pub fn write_png(&self, path: impl AsRef<Path>, width_px: u32) -> Result<(), ReportError> {
+        self.drawing(width_px)?.write_png(path)
+    }
+
+    /// Writes the plot as an SVG file.
+    pub fn write_svg(&self, path: impl AsRef<Path>, width_px: u32) -> Result<(), ReportError> {
+        let what = if self.title.is_empty() {
+            format!("{} against {}", self.y_label, self.x_label)
+        } else {
+            self.title.clone()
+        };
+        self.drawing(width_px)?.write_svg(path, &what)
+    }
+
+    fn ranges(&self) -> Result<[(f64, f64); 2], ReportError> {
+        let has_place = |p: &(f64, f64)| self.x_scale.along(p.0).is_finite() && self.y_scale.along(p.1).is_finite();
+        let points: Vec<(f64, f64)> = self.series.iter().flat_map(Series::extremes).filter(has_place).collect();
         if points.is_empty() {
             return Err(ReportError::Empty { what: "every curve of the plot" });
         }
-        let (x_low, x_high) = self.x_range.unwrap_or_else(|| extent(points.iter().map(|p| p.0), 0.0));
-        let (y_low, y_high) = self.y_range.unwrap_or_else(|| extent(points.iter().map(|p| p.1), 0.05));
-        for (low, high) in [(x_low, x_high), (y_low, y_high)] {
-            if !(low.is_finite() && high.is_finite() && low < high) {
+        // Marks at the very edge would be cut in half.
+        let marked = self.series.iter().any(|series| matches!(series.style, Style::Points { .. }));
+        let margin = if marked { 0.04 } else { 0.0 };
+        let x_range = self.x_range.unwrap_or_else(|| self.x_scale.extent(points.iter().map(|p| p.0), margin));
+        let y_range = self.y_range.unwrap_or_else(|| {
+            let (low, high) = self.y_scale.extent(points.iter().map(|p| p.1), 0.05);
+            // Bars stand on the axis.
+            let bars = self.series.iter().any(|series| series.style == Style::Bars);
+            if bars && points.iter().all(|p| p.1 >= 0.0) { (0.0, high) } else { (low, high) }
+        });
+        for (scale, (low, high)) in [(self.x_scale, x_range), (self.y_scale, y_range)] {
+            if !(scale.along(low).is_finite() && scale.along(high).is_finite() && low < high) {
                 return Err(ReportError::Range { low, high });
             }
         }
-
-        let size = text_size(width_px);
-        let small = 0.85 * size;
-        let (x_ticks, x_step) = ticks(x_low, x_high, (width_px as f32 / (3.2 * size)) as usize);
-        let (y_ticks, y_step) = ticks(y_low, y_high, 6);
-        let y_labels: Vec<String> = y_ticks.iter().map(|value| tick_label(*value, y_step)).collect();
-        let widest = y_labels.iter().map(|label| width(label, small)).fold(0.0, f32::max);
-
-        let left = (1.9 * size + widest).round();
-        let inner_width = width_px as f32 - left - 1.2 * size;
-        let top = size;
-        let inner_height = (width_px as f32 * 0.58).round();
-        let frame = Rectangle::new(left, top, inner_width.max(1.0).round(), inner_height);
-        let below = frame.y + frame.height;
-        let legend = self.legend_rows(small, frame.width);
-        let height = below + 2.9 * size + legend.len() as f32 * line_spacing(small) + 0.3 * size;
-        let mut canvas = Canvas::new(width_px, check_size(width_px, height as u32)?, WHITE);
-        let place = |x: f64, y: f64| {
-            Point::new(
-                frame.x + frame.width * ((x - x_low) / (x_high - x_low)) as f32,
-                below - frame.height * ((y - y_low) / (y_high - y_low)) as f32,
-            )
-        };
-
-        let grid = from_hex(0xe4e4e4);
-        let write = |canvas: &mut Canvas, text: &str, size_px, horizontal, vertical, at| {
-            canvas.text(Text { text, size_px, colour: INK, horizontal, vertical }, at);
-        };
-        for value in &x_ticks {
-            let at = place(*value, y_low);
-            canvas.rectangle(Rectangle::new(at.x - 0.5, frame.y, 1.0, frame.height), grid, 1.0);
-            let label = tick_label(*value, x_step);
-            let below_axis = Point::new(at.x, below + 0.35 * size);
-            write(&mut canvas, &label, small, Horizontal::Centre, Vertical::Top, below_axis);
-        }
-        for (value, label) in y_ticks.iter().zip(&y_labels) {
-            let at = place(x_low, *value);
-            canvas.rectangle(Rectangle::new(frame.x, at.y - 0.5, frame.width, 1.0), grid, 1.0);
-            let before_axis = Point::new(at.x - 0.4 * size, at.y);
-            write(&mut canvas, label, small, Horizontal::Right, Vertical::Middle, before_axis);
-        }
-        if y_low < 0.0 && y_high > 0.0 {
-            let zero = place(x_low, 0.0).y;
-            canvas.rectangle(Rectangle::new(frame.x, zero - 0.5, frame.width, 1.0), from_hex(0x909090), 1.0);
-        }
-        canvas.clip_to(Some(frame));
-        for (index, curve) in self.curves.iter().enumerate() {
-            for pair in curve.points.windows(2).filter(|pair| pair.iter().all(finite)) {
-                let [from, to] = [0, 1].map(|i| place(pair[i].0, pair[i].1));
-                if let Some((from, to)) = within_rows(from, to, frame) {
-                    canvas.line(from, to, (0.13 * size).max(1.5), curve_colour(index));
-                }
-            }
-        }
-        canvas.clip_to(None);
-        canvas.frame(frame, 1.0, INK);
-
-        let middle = Point::new(frame.x + 0.5 * frame.width, below + 1.45 * size);
-        write(&mut canvas, &self.x_label, size, Horizontal::Centre, Vertical::Top, middle);
-        let (horizontal, vertical) = (Horizontal::Centre, Vertical::Middle);
-        let label = Text { text: &self.y_label, size_px: size, colour: INK, horizontal, vertical };
-        canvas.text_upwards(label, Point::new(0.75 * size, frame.y + 0.5 * frame.height));
-        let mut row_middle = below + 2.9 * size + 0.5 * line_spacing(small);
-        for row in legend {
-            let mut x = frame.x;
-            for index in row {
-                let label = &self.curves[index].label;
-                let (from, to) = (Point::new(x, row_middle), Point::new(x + 1.5 * small, row_middle));
-                canvas.line(from, to, (0.16 * size).max(2.0), curve_colour(index));
-                let at = Point::new(x + 1.9 * small, row_middle);
-                write(&mut canvas, label, small, Horizontal::Left, Vertical::Middle, at);
-                x += entry_width(label, small);
-            }
-            row_middle += line_spacing(small);
-        }
-        Ok(canvas.into_image())
+        Ok([x_range, y_range])
     }
 
-    /// Indices of the curves, broken into rows of the legend that fit; no legend for curves without labels.
+    /// The plot as shapes, `width_px` wide, with the legend below it.
+    pub fn drawing(&self, width_px: u32) -> Result<Drawing, ReportError> {
+        let [x_range, y_range] = self.ranges()?;
+        let size = text_size(width_px);
+        let small = 0.85 * size;
+        let x_marks = self.x_scale.marks(x_range.0, x_range.1, (width_px as f32 / (3.2 * size)) as usize);
+        let y_marks = self.y_scale.marks(y_range.0, y_range.1, 6);
+        let widest = y_marks.labelled.iter().map(|(_, label)| width(label, small)).fold(0.0, f32::max);
+
+        let left = (1.9 * size + widest).round();
+        // The last number of the x axis is centred on the frame's edge.
+        let last = x_marks.labelled.last().map_or(0.0, |(_, label)| 0.5 * width(label, small) + 0.2 * size);
+        let right = last.max(1.2 * size).min(3.0 * size);
+        let inner_width = (width_px as f32 - left - right).max(1.0).round();
+        let title_size = if self.title.is_empty() {
+            0.0
+        } else {
+            size * ((width_px as f32 - size) / width(&self.title, size).max(1.0)).min(1.0)
+        };
+        let top = (size + 1.4 * title_size).round();
+        let inner_height = self.frame_ratio.map_or(width_px as f32 * 0.58, |ratio| ratio * inner_width).round();
+        let frame = Rectangle::new(left, top, inner_width, inner_height);
+        let legend = self.legend_rows(small, width_px as f32 - left);
+        let height = top + inner_height + 2.9 * size + legend.len() as f32 * line_spacing(small) + 0.3 * size;
+        let height_px = check_size(width_px, height as u32)?;
+        let layout = Layout { plot: self, frame, size, x_range, y_range };
+
+        let mut title = Vec::new();
+        if !self.title.is_empty() {
+            let at = Point::new(0.5 * width_px as f32, 0.4 * size);
+            title.push(Shape::text(&self.title, title_size, INK, (Horizontal::Centre, Vertical::Top), at));
+        }
+        let mut data = Layer { name: "data", clip: Some(frame), shapes: Vec::new() };
+        let mut marks = Vec::new();
+        for (index, series) in self.series.iter().enumerate() {
+            let (curves, points) = layout.series(series, index, self.colour(index));
+            data.shapes.extend(curves);
+            marks.extend(points);
+        }
+        let layers = vec![
+            Layer::new("title", title),
+            Layer::new("axes", layout.axes(&x_marks, &y_marks)),
+            data,
+            Layer::new("frame", vec![Shape::Frame { area: frame, thickness: 1.0, colour: INK }]),
+            Layer::new("points", marks),
+            Layer::new("legend", self.legend(&legend, frame, size)),
+        ];
+        Ok(Drawing { width_px, height_px, layers })
+    }
+
+    /// The colour of a series: its own, grey for references, else those of the plot in turn.
+    fn colour(&self, index: usize) -> Colour {
+        let series = &self.series[index];
+        let reference = |series: &Series| series.style == Style::Line { dashed: true };
+        match series.colour {
+            Some(colour) => colour,
+            None if reference(series) => REFERENCE,
+            None => curve_colour(self.series[..index].iter().filter(|s| s.colour.is_none() && !reference(s)).count()),
+        }
+    }
+
+    /// Indices of the series, broken into rows of the legend that fit; no legend for series without labels.
     fn legend_rows(&self, size: f32, width_px: f32) -> Vec<Vec<usize>> {
         let mut rows: Vec<Vec<usize>> = Vec::new();
         let mut used = f32::INFINITY;
-        for (index, curve) in self.curves.iter().enumerate().filter(|(_, curve)| !curve.label.is_empty()) {
-            if used + entry_width(&curve.label, size) > width_px {
+        for (index, series) in self.series.iter().enumerate().filter(|(_, series)| !series.label.is_empty()) {
+            if used + entry_width(&series.label, size) > width_px {
                 rows.push(Vec::new());
                 used = 0.0;
             }
-            used += entry_width(&curve.label, size);
+            used += entry_width(&series.label, size);
             rows.last_mut().expect("a row was just opened").push(index);
         }
         rows
     }
+
+    fn legend(&self, rows: &[Vec<usize>], frame: Rectangle, size: f32) -> Vec<Shape> {
+        let small = 0.85 * size;
+        let mut shapes = Vec::new();
+        let mut row_middle = frame.y + frame.height + 2.9 * size + 0.5 * line_spacing(small);
+        for row in rows {
+            let mut x = frame.x;
+            for &index in row {
+                let (series, colour) = (&self.series[index], self.colour(index));
+                let (from, to) = (Point::new(x, row_middle), Point::new(x + 1.5 * small, row_middle));
+                let thickness = (0.16 * size).max(2.0);
+                match series.style {
+                    Style::Line { dashed } => {
+                        shapes.push(Shape::Line { points: vec![from, to], thickness, colour, dashed });
+                    }
+                    Style::Bars => {
+                        let area = Rectangle::new(x, row_middle - 0.4 * small, 1.5 * small, 0.8 * small);
+                        shapes.push(Shape::Rectangle { area, colour, opacity: 0.75 });
+                    }
+                    Style::Points { joined } => {
+                        if joined {
+                            shapes.push(Shape::line([from, to], 0.6 * thickness, colour));
+                        }
+                        let middle = Point::new(x + 0.75 * small, row_middle);
+                        shapes.extend(marker(index, middle, 0.26 * size, colour));
+                    }
+                }
+                let at = Point::new(x + 1.9 * small, row_middle);
+                shapes.push(Shape::text(&series.label, small, INK, (Horizontal::Left, Vertical::Middle), at));
+                x += entry_width(&series.label, small);
+            }
+            row_middle += line_spacing(small);
+        }
+        shapes
+    }
 }
 
-fn finite((x, y): &(f64, f64)) -> bool {
-    x.is_finite() && y.is_finite()
+/// Where things are on a plot of a given size.
+struct Layout<'a> {
+    plot: &'a Plot,
+    frame: Rectangle,
+    size: f32,
+    x_range: (f64, f64),
+    y_range: (f64, f64),
+}
+
+impl Layout<'_> {
+    fn x(&self, value: f64) -> f32 {
+        self.frame.x + self.frame.width * fraction(self.plot.x_scale, value, self.x_range)
+    }
+
+    fn y(&self, value: f64) -> f32 {
+        self.frame.y + self.frame.height * (1.0 - fraction(self.plot.y_scale, value, self.y_range))
+    }
+
+    /// The place of a point; not finite where it has none.
+    fn place(&self, (x, y): (f64, f64)) -> Point {
+        Point::new(self.x(x), self.y(y))
+    }
+
+    fn axes(&self, x_marks: &Marks, y_marks: &Marks) -> Vec<Shape> {
+        let (frame, size) = (self.frame, self.size);
+        let small = 0.85 * size;
+        let below = frame.y + frame.height;
+        let upright = |x: f32, colour| Shape::rectangle(Rectangle::new(x - 0.5, frame.y, 1.0, frame.height), colour);
+        let level = |y: f32, colour| Shape::rectangle(Rectangle::new(frame.x, y - 0.5, frame.width, 1.0), colour);
+        let mut shapes = Vec::new();
+        shapes.extend(x_marks.minor.iter().map(|value| upright(self.x(*value), MINOR_GRID)));
+        shapes.extend(y_marks.minor.iter().map(|value| level(self.y(*value), MINOR_GRID)));
+        for (value, label) in &x_marks.labelled {
+            let x = self.x(*value);
+            shapes.push(upright(x, GRID));
+            let at = Point::new(x, below + 0.35 * size);
+            shapes.push(Shape::text(label, small, INK, (Horizontal::Centre, Vertical::Top), at));
+        }
+        for (value, label) in &y_marks.labelled {
+            let y = self.y(*value);
+            shapes.push(level(y, GRID));
+            let at = Point::new(frame.x - 0.4 * size, y);
+            shapes.push(Shape::text(label, small, INK, (Horizontal::Right, Vertical::Middle), at));
+        }
+        if self.plot.y_scale == Scale::Linear && self.y_range.0 < 0.0 && self.y_range.1 > 0.0 {
+            shapes.push(level(self.y(0.0), from_hex(0x909090)));
+        }
+        // Labels are set smaller where they would be longer than the axis has room.
+        let fit = |label: &str, room: f32| size * (room / width(label, size).max(1.0)).min(1.0);
+        let at = Point::new(frame.x + 0.5 * frame.width, below + 1.45 * size);
+        let label = &self.plot.x_label;
+        shapes.push(Shape::text(label, fit(label, frame.width), INK, (Horizontal::Centre, Vertical::Top), at));
+        let at = Point::new(0.75 * size, frame.y + 0.5 * frame.height);
+        let label = &self.plot.y_label;
+        let room = frame.height + 1.5 * size;
+        shapes.push(Shape::text_upwards(label, fit(label, room), INK, (Horizontal::Centre, Vertical::Middle), at));
+        shapes
+    }
+
+    /// What is drawn inside of the frame, and the marks above all.
+    fn series(&self, series: &Series, index: usize, colour: Colour) -> (Vec<Shape>, Vec<Shape>) {
+        let thickness = (0.13 * self.size).max(1.5);
+        let (mut curves, mut marks) = (Vec::new(), Vec::new());
+        match series.style {
+            Style::Line { dashed } => curves.extend(self.lines(&series.points, thickness, colour, dashed)),
+            Style::Bars => {
+                for pair in series.points.windows(2).filter(|pair| pair[1].1 > 0.0) {
+                    let [left, right] = [0, 1].map(|i| self.x(pair[i].0));
+                    let (top, foot) = (self.y(pair[1].1), self.frame.y + self.frame.height);
+                    if left.is_finite() && right.is_finite() && top.is_finite() {
+                        // A thin gap tells neighbours apart; a bar of one count has a height that is seen.
+                        let gap = (0.06 * (right - left)).min(1.0);
+                        let area = Rectangle::new(left + gap, top, right - left - 2.0 * gap, (foot - top).max(1.0));
+                        curves.push(Shape::Rectangle { area, colour, opacity: 0.75 });
+                    }
+                }
+            }
+            Style::Points { joined } => {
+                if joined {
+                    curves.extend(self.lines(&series.points, 0.8 * thickness, colour, false));
+                }
+                for (point, error) in series.points.iter().zip(&series.errors) {
+                    curves.extend(self.error_bar(point.0, *error, 0.6 * thickness, colour));
+                }
+                // A mark is whole or not there: what is outside of the frame is not shown at its edge.
+                let margin = 0.5;
+                let shown = |at: &Point| {
+                    (self.frame.x - margin..=self.frame.x + self.frame.width + margin).contains(&at.x)
+                        && (self.frame.y - margin..=self.frame.y + self.frame.height + margin).contains(&at.y)
+                };
+                for (point, at) in series.points.iter().map(|p| (p, self.place(*p))).filter(|(_, at)| shown(at)) {
+                    marks.extend(marker(index, at, 0.26 * self.size, colour));
+                    if series.values {
+                        marks.push(self.value(point.1, at));
+                    }
+                }
+            }
+        }
+        (curves, marks)
+    }
+
+    /// A number beside its mark, above it where there is room.
+    fn value(&self, value: f64, at: Point) -> Shape {
+        let small = 0.8 * self.size;
+        let label = if value.abs() < 1.0 { format!("{value:.3}") } else { short_number(value) };
+        let half = 0.5 * width(&label, small);
+        let above = at.y - 0.5 * self.size;
+        let room = above - small > self.frame.y;
+        let (vertical, y) = if room { (Vertical::Baseline, above) } else { (Vertical::Top, at.y + 0.4 * self.size) };
+        let x = at.x.clamp(
+            self.frame.x + half + 2.0,
+            (self.frame.x + self.frame.width - half - 2.0).max(self.frame.x + half + 2.0),
+        );
+        Shape::text(&label, small, INK, (Horizontal::Centre, vertical), Point::new(x, y))
+    }
+
+    fn error_bar(&self, x: f64, (low, high): (f64, f64), thickness: f32, colour: Colour) -> Vec<Shape> {
+        let (x, foot, top) = (self.x(x), self.y(low), self.y(high));
+        // On a logarithmic axis a bar that reaches to zero reaches to the frame.
+        let foot = if foot.is_finite() { foot } else { self.frame.y + self.frame.height };
+        if !(x.is_finite() && top.is_finite()) {
+            return Vec::new();
+        }
+        let half = 0.25 * self.size;
+        let end = |y: f32| Shape::line([Point::new(x - half, y), Point::new(x + half, y)], thickness, colour);
+        vec![Shape::line([Point::new(x, foot), Point::new(x, top)], thickness, colour), end(foot), end(top)]
+    }
+
+    /// Lines through points, broken where a point has no place and cut off a little outside of the frame.
+    fn lines(&self, points: &[(f64, f64)], thickness: f32, colour: Colour, dashed: bool) -> Vec<Shape> {
+        let places: Vec<Point> = points.iter().map(|point| self.place(*point)).collect();
+        let mut runs: Vec<Vec<Point>> = Vec::new();
+        for pair in places.windows(2) {
+            let finite = pair.iter().all(|p| p.x.is_finite() && p.y.is_finite());
+            let Some((from, to)) = finite.then(|| within_rows(pair[0], pair[1], self.frame)).flatten() else {
+                continue;
+            };
+            match runs.last_mut() {
+                Some(run) if run.last() == Some(&from) => run.push(to),
+                _ => runs.push(vec![from, to]),
+            }
+        }
+        runs.into_iter().map(|points| Shape::Line { points, thickness, colour, dashed }).collect()
+    }
+}
+
+/// How far along a range a value lies, from 0 to 1 inside of it.
+fn fraction(scale: Scale, value: f64, (low, high): (f64, f64)) -> f32 {
+    ((scale.along(value) - scale.along(low)) / (scale.along(high) - scale.along(low))) as f32
 }
 
 fn entry_width(label: &str, size: f32) -> f32 {
@@ -177,16 +423,6 @@ fn entry_width(label: &str, size: f32) -> f32 {
 fn curve_colour(index: usize) -> Colour {
     const ORDER: [usize; 7] = [6, 5, 2, 3, 0, 1, 4];
     SERIES[ORDER[index % ORDER.len()]]
-}
-
-/// Lowest and highest value, widened by a part of their distance; a single value is widened to a range.
-fn extent(values: impl Iterator<Item = f64>, margin: f64) -> (f64, f64) {
-    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-    if low == high {
-        let half = if low == 0.0 { 1.0 } else { 0.5 * low.abs() };
-        return (low - half, high + half);
-    }
-    (low - margin * (high - low), high + margin * (high - low))
 }
 
 /// Cuts a line off a little above and below the frame, so that a value far outside of it costs nothing to draw.
@@ -202,44 +438,9 @@ fn within_rows(from: Point, to: Point, frame: Rectangle) -> Option<(Point, Point
     Some((cut(from, to), cut(to, from)))
 }
 
-/// Round numbers between two values, about as many as wanted, and their distance. None where the range is empty.
-pub(crate) fn ticks(low: f64, high: f64, wanted: usize) -> (Vec<f64>, f64) {
-    if !(low.is_finite() && high.is_finite() && high > low) {
-        return (Vec::new(), 1.0);
-    }
-    let rough = (high - low) / wanted.max(1) as f64;
-    let power = 10.0_f64.powf(rough.log10().floor());
-    let step =
-        [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|step| *step >= 0.999 * rough).unwrap_or(power);
-    // A small margin, so that rounding does not lose a tick at an end.
-    let (first, last) = ((low / step - 1e-6).ceil() as i64, (high / step + 1e-6).floor() as i64);
-    ((first..=last).map(|index| index as f64 * step).collect(), step)
-}
-
-/// A tick's number with as many decimals as the distance between ticks asks for.
-pub(crate) fn tick_label(value: f64, step: f64) -> String {
-    let largest = value.abs().max(step);
-    if !(1e-4..1e6).contains(&largest) {
-        return format!("{:e}", (value / step).round() * step).replace('e', "·10^");
-    }
-    let decimals = (-(step.log10() + 1e-9).floor()).max(0.0) as usize;
-    let written = format!("{value:.decimals$}");
-    if written.trim_matches(['-', '0', '.']).is_empty() { "0".to_owned() } else { written.replace('-', "−") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ticks_are_round_and_inside() {
-        assert_eq!(ticks(0.0, 1.0, 5).0, [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
-        assert_eq!(ticks(-3.0, 17.0, 4).0, [0.0, 5.0, 10.0, 15.0]);
-        assert!(ticks(1.0, 1.0, 4).0.is_empty());
-        for (value, step, label) in [(0.6000000000000001, 0.2, "0.6"), (-0.0, 0.5, "0"), (-15.0, 5.0, "−15")] {
-            assert_eq!(tick_label(value, step), label);
-        }
-    }
 
     #[test]
     fn a_curve_passes_through_its_points() {
@@ -268,5 +469,47 @@ mod tests {
         assert!(matches!(backwards.render(300), Err(ReportError::Range { .. })));
         let spike = Plot::new("x", "y").curve("a", [(0.0, 0.0), (0.5, 1e30), (1.0, f64::NAN)]).y_range(0.0, 1.0);
         assert!(spike.render(300).is_ok());
+    }
+
+    #[test]
+    fn a_logarithmic_axis_spaces_ratios_evenly() {
+        let points = [(1.0, 1.0), (10.0, 1.0), (100.0, 1.0)];
+        let plot = Plot::new("x", "y").x_log().x_range(1.0, 100.0).series(Series::points("", points));
+        let drawing = plot.drawing(600).unwrap();
+        let layer = drawing.layers.iter().find(|layer| layer.name == "points").unwrap();
+        let places: Vec<f32> = layer
+            .shapes
+            .iter()
+            .filter_map(|shape| if let Shape::Discs { centres, .. } = shape { Some(centres[0].x) } else { None })
+            .collect();
+        assert_eq!(places.len(), 3);
+        assert!((places[1] - 0.5 * (places[0] + places[2])).abs() < 0.01, "{places:?}");
+        let nothing = Plot::new("x", "y").x_log().curve("", [(0.0, 1.0), (-2.0, 1.0)]);
+        assert!(matches!(nothing.render(300), Err(ReportError::Empty { .. })));
+    }
+
+    #[test]
+    fn pixels_and_svg_have_the_same_size_and_every_label_is_inside() {
+        let bars = Series::bars("counted", [0.0, 1.0, 2.0, 5.0], [3.0, 12.0, 1.0]);
+        let points = Series::points("expected", [(0.5, 2.5), (1.5, 11.0), (3.5, 1.0)])
+            .errors([(1.0, 4.0), (8.0, 14.0), (0.0, 2.0)])
+            .with_values();
+        let plot = Plot::new("number of atoms", "columns").title("A title < of & words").series(bars).series(points);
+        for width_px in [200, 480, 1600] {
+            let drawing = plot.drawing(width_px).unwrap();
+            assert_eq!(drawing.rasterise().unwrap().dimensions(), (width_px, drawing.height_px));
+            assert!(roxmltree::Document::parse(&drawing.to_svg("plot")).is_ok());
+            for shape in drawing.layers.iter().flat_map(|layer| &layer.shapes) {
+                let Shape::Text { text, size_px, horizontal, at, upwards: false, .. } = shape else { continue };
+                let length = width(text, *size_px);
+                let left = match horizontal {
+                    Horizontal::Left => at.x,
+                    Horizontal::Centre => at.x - 0.5 * length,
+                    Horizontal::Right => at.x - length,
+                };
+                assert!(left >= 0.0 && left + length <= width_px as f32 + 0.5, "{text:?} at {left} of {width_px}");
+                assert!(at.y >= 0.0 && at.y + 0.5 * size_px <= drawing.height_px as f32, "{text:?}");
+            }
+        }
     }
 }

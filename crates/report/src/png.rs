@@ -2,28 +2,30 @@
 
 use std::path::Path;
 
-use image::{ImageFormat, RgbImage};
+use image::{EncodableLayout, ImageBuffer, ImageFormat, PixelWithColorType, RgbImage};
 
-use crate::ReportError;
+use crate::{ReportError, file};
 
 /// Writes a picture as PNG. It is written under a temporary name beside its place and then renamed, so that an
 /// interrupted program leaves either the whole picture or none.
 pub fn write(picture: &RgbImage, path: &Path) -> Result<(), ReportError> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = Path::new(&partial);
-    let encoded = picture.save_with_format(partial, ImageFormat::Png).map_err(|error| match error {
+    file::replace(path, |partial| picture.save_with_format(partial, ImageFormat::Png)).map_err(|error| match error {
         image::ImageError::IoError(source) => ReportError::Write { path: path.to_owned(), source },
         source => ReportError::Encode { path: path.to_owned(), source },
-    });
-    let written = encoded.and_then(|()| {
-        std::fs::rename(partial, path).map_err(|source| ReportError::Write { path: path.to_owned(), source })
-    });
-    if written.is_err() {
-        // The first error is the one that matters; there may be nothing to remove.
-        let _ = std::fs::remove_file(partial);
-    }
-    written
+    })
+}
+
+/// A picture as the bytes of a PNG file.
+pub fn encode<P>(picture: &ImageBuffer<P, Vec<u8>>) -> Vec<u8>
+where
+    P: PixelWithColorType<Subpixel = u8>,
+    [u8]: EncodableLayout,
+{
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture
+        .write_to(&mut bytes, ImageFormat::Png)
+        .expect("PNG holds any picture of 8 bits, and memory takes any write");
+    bytes.into_inner()
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Scale bars, and lengths as microscopists write them.
 
-use crate::canvas::{Canvas, Horizontal, Point, Rectangle, Text, Vertical};
+use crate::canvas::{Canvas, Horizontal, Point, Rectangle, Vertical};
 use crate::colour::{BLACK, INK, WHITE};
+use crate::drawing::{self, Shape};
 use crate::text;
 
 /// The round length (1, 2 or 5 times a power of ten) that is nearest to `length`, by ratio.
@@ -40,6 +41,13 @@ pub fn short_number(value: f64) -> String {
 /// Draws a scale bar into the lower left corner of a picture on the canvas: about a fifth of its width long, on a plate
 /// that keeps it legible on any background. `light` is for pictures on white, such as structures.
 pub fn draw(canvas: &mut Canvas, picture: Rectangle, pixel_angstrom: f64, size_px: f32, light: bool) {
+    for shape in shapes(picture, pixel_angstrom, size_px, light) {
+        drawing::draw(canvas, &shape);
+    }
+}
+
+/// The scale bar of [`draw`] as shapes.
+pub(crate) fn shapes(picture: Rectangle, pixel_angstrom: f64, size_px: f32, light: bool) -> [Shape; 3] {
     let length_angstrom = round_length(0.2 * f64::from(picture.width) * pixel_angstrom);
     let length_px = (length_angstrom / pixel_angstrom) as f32;
     let label = length_label(length_angstrom);
@@ -48,20 +56,21 @@ pub fn draw(canvas: &mut Canvas, picture: Rectangle, pixel_angstrom: f64, size_p
     let inner = length_px.max(text::width(&label, size_px));
     let (plate, ink, opacity) = if light { (WHITE, INK, 0.85) } else { (BLACK, WHITE, 0.55) };
     let height = text::capital_height(size_px) + thickness + 2.6 * pad;
-    let box_ = Rectangle::new(
+    let area = Rectangle::new(
         (picture.x + margin).round(),
         (picture.y + picture.height - margin - height).round(),
         (inner + 2.0 * pad).round(),
         height.round(),
     );
-    canvas.rectangle(box_, plate, opacity);
-    let middle = box_.x + 0.5 * box_.width;
-    let bar_top = (box_.y + box_.height - pad - thickness).round();
-    // The length is exact, not rounded to whole pixels: the bar's ends are blended.
-    canvas.rectangle(Rectangle::new(middle - 0.5 * length_px, bar_top, length_px, thickness), ink, 1.0);
-    let label =
-        Text { text: &label, size_px, colour: ink, horizontal: Horizontal::Centre, vertical: Vertical::Baseline };
-    canvas.text(label, Point::new(middle, bar_top - 0.5 * pad));
+    let middle = area.x + 0.5 * area.width;
+    let bar_top = (area.y + area.height - pad - thickness).round();
+    let anchor = (Horizontal::Centre, Vertical::Baseline);
+    [
+        Shape::Rectangle { area, colour: plate, opacity },
+        // The length is exact, not rounded to whole pixels: the bar's ends are blended.
+        Shape::rectangle(Rectangle::new(middle - 0.5 * length_px, bar_top, length_px, thickness), ink),
+        Shape::text(&label, size_px, ink, anchor, Point::new(middle, bar_top - 0.5 * pad)),
+    ]
 }
 
 #[cfg(test)]
