@@ -6,7 +6,7 @@
 
 use multiversion::{multiversion, target::target_cfg_f};
 
-use super::window::Windows;
+use super::window::{Reach, Windows};
 
 /// What happens to a sum before it is stored.
 #[derive(Clone, Copy)]
@@ -60,20 +60,26 @@ pub(super) fn multiply(
 
 /// Adds the products of windows and gradients, summed over the pixels of a patch, to a panel of weight gradients.
 ///
-/// `gradient` is `[pixel of the patch, column]`, `panel` is `[segment, value, column]`, both with `width` columns.
+/// `panel` is `[segment, value, column]` with `width` columns.
 #[multiversion(targets("x86_64+avx2+fma", "aarch64+neon"))]
-pub(super) fn accumulate(windows: &Windows<'_>, patch: Patch, gradient: &[f32], width: usize, panel: &mut [f32]) {
+pub(super) fn accumulate(
+    windows: &Windows<'_>,
+    patch: Patch,
+    gradients: Gradients<'_>,
+    width: usize,
+    panel: &mut [f32],
+) {
     if target_cfg_f!(any(target_feature = "fma", target_feature = "neon")) {
         match width {
-            8 => accumulate_blocks::<true, 8, 1>(windows, patch, gradient, panel),
-            16 => accumulate_blocks::<true, 6, 2>(windows, patch, gradient, panel),
-            _ => accumulate_blocks::<true, 3, 3>(windows, patch, gradient, panel),
+            8 => accumulate_blocks::<true, 8, 1>(windows, patch, gradients, panel),
+            16 => accumulate_blocks::<true, 6, 2>(windows, patch, gradients, panel),
+            _ => accumulate_blocks::<true, 3, 3>(windows, patch, gradients, panel),
         }
     } else {
         match width {
-            8 => accumulate_blocks::<false, 4, 1>(windows, patch, gradient, panel),
-            16 => accumulate_blocks::<false, 2, 2>(windows, patch, gradient, panel),
-            _ => accumulate_blocks::<false, 2, 3>(windows, patch, gradient, panel),
+            8 => accumulate_blocks::<false, 4, 1>(windows, patch, gradients, panel),
+            16 => accumulate_blocks::<false, 2, 2>(windows, patch, gradients, panel),
+            _ => accumulate_blocks::<false, 2, 3>(windows, patch, gradients, panel),
         }
     }
 }
@@ -110,6 +116,18 @@ fn rows_of<const EIGHTS: usize>(panel: &[f32]) -> &[[Eight; EIGHTS]] {
     panel.as_chunks::<8>().0.as_chunks::<EIGHTS>().0
 }
 
+/// The `length` values from each of the starts.
+///
+/// A plain loop: arrays mapped by closures are kept in memory, and every access to them is checked anew.
+#[inline(always)]
+fn runs_of<const ROWS: usize>(values: &[f32], starts: [usize; ROWS], length: usize) -> [&[f32]; ROWS] {
+    let mut runs = [&values[..0]; ROWS];
+    for row in 0..ROWS {
+        runs[row] = &values[starts[row]..][..length];
+    }
+    runs
+}
+
 #[inline(always)]
 fn multiply_blocks<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
     windows: &Windows<'_>,
@@ -120,7 +138,6 @@ fn multiply_blocks<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
     out: &mut [f32],
 ) {
     let panel = rows_of::<EIGHTS>(panel);
-    let length = windows.length;
     let (mut x, mut row_start) = (0, 0);
     let mut pixel = 0;
     while pixel < pixels {
@@ -139,10 +156,17 @@ fn multiply_blocks<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
             starts[spare] = starts[0];
         }
         let mut sums = [[[0.0_f32; 8]; EIGHTS]; ROWS];
-        for (segment, weights) in windows.segments.iter().zip(panel.chunks_exact(length)) {
-            let runs: [&[f32]; ROWS] =
-                std::array::from_fn(|row| &windows.values[starts[row] + segment..starts[row] + segment + length]);
-            sums = add_products::<FUSED, ROWS, EIGHTS>(runs, weights, sums);
+        match windows.reach {
+            Reach::Runs { segments, length } => {
+                for (segment, weights) in segments.iter().zip(panel.chunks_exact(length)) {
+                    let runs = runs_of(&windows.values[*segment..], starts, length);
+                    sums = add_products::<FUSED, ROWS, EIGHTS>(runs, weights, sums);
+                }
+            }
+            Reach::Single { offsets, span } => {
+                let runs = runs_of(windows.values, starts, span);
+                sums = add_single_products::<FUSED, ROWS, EIGHTS>(runs, offsets, panel, sums);
+            }
         }
         for (row, sums) in sums.iter().enumerate().take(count) {
             let at = (pixel + row) * columns.all + columns.first;
@@ -161,12 +185,43 @@ fn add_products<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
     weights: &[[Eight; EIGHTS]],
     mut sums: [[Eight; EIGHTS]; ROWS],
 ) -> [[Eight; EIGHTS]; ROWS] {
-    let length = weights.len();
-    let runs = runs.map(|run| &run[..length]);
-    for k in 0..length {
-        let weight = weights[k];
+    // Four values at a time: one check of the bounds, and no more, for all four.
+    let (fours, rest) = weights.as_chunks::<4>();
+    for (k, weights) in fours.iter().enumerate() {
+        let mut values = [[0.0_f32; 4]; ROWS];
         for row in 0..ROWS {
-            let value = runs[row][k];
+            values[row] = runs[row].as_chunks::<4>().0[k];
+        }
+        for part in 0..4 {
+            for row in 0..ROWS {
+                for eight in 0..EIGHTS {
+                    sums[row][eight] = multiply_add::<FUSED>(values[row][part], weights[part][eight], sums[row][eight]);
+                }
+            }
+        }
+    }
+    for (k, weight) in rest.iter().enumerate() {
+        for row in 0..ROWS {
+            let value = runs[row][4 * fours.len() + k];
+            for eight in 0..EIGHTS {
+                sums[row][eight] = multiply_add::<FUSED>(value, weight[eight], sums[row][eight]);
+            }
+        }
+    }
+    sums
+}
+
+/// [`add_products`] of values that do not lie side by side.
+#[inline(always)]
+fn add_single_products<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
+    runs: [&[f32]; ROWS],
+    offsets: &[usize],
+    weights: &[[Eight; EIGHTS]],
+    mut sums: [[Eight; EIGHTS]; ROWS],
+) -> [[Eight; EIGHTS]; ROWS] {
+    for (&offset, weight) in offsets.iter().zip(weights) {
+        for row in 0..ROWS {
+            let value = runs[row][offset];
             for eight in 0..EIGHTS {
                 sums[row][eight] = multiply_add::<FUSED>(value, weight[eight], sums[row][eight]);
             }
@@ -176,60 +231,136 @@ fn add_products<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
 }
 
 #[inline(always)]
-fn store<const EIGHTS: usize>(sums: [Eight; EIGHTS], at: usize, count: usize, finish: Finish<'_>, out: &mut [f32]) {
-    let out = &mut out[at..at + count];
-    for ((out, sum), bias) in out.iter_mut().zip(sums.as_flattened()).zip(finish.bias) {
-        *out = sum + bias;
+fn store<const EIGHTS: usize>(mut sums: [Eight; EIGHTS], at: usize, count: usize, finish: Finish<'_>, out: &mut [f32]) {
+    let bias = &rows_of::<EIGHTS>(finish.bias)[0];
+    for eight in 0..EIGHTS {
+        for lane in 0..8 {
+            sums[eight][lane] += bias[eight][lane];
+        }
     }
     if let Some(skip) = finish.skip {
-        for (out, skip) in out.iter_mut().zip(&skip[at..at + count]) {
-            *out += skip;
+        if count == 8 * EIGHTS {
+            let skip = &rows_of::<EIGHTS>(&skip[at..at + 8 * EIGHTS])[0];
+            for eight in 0..EIGHTS {
+                for lane in 0..8 {
+                    sums[eight][lane] += skip[eight][lane];
+                }
+            }
+        } else {
+            for (sum, skip) in sums.as_flattened_mut().iter_mut().zip(&skip[at..at + count]) {
+                *sum += skip;
+            }
         }
     }
     if finish.slope != 1.0 {
-        for out in out {
-            *out = if *out > 0.0 { *out } else { *out * finish.slope };
+        for eight in &mut sums {
+            for sum in eight {
+                *sum = if *sum > 0.0 { *sum } else { *sum * finish.slope };
+            }
         }
     }
+    if count == 8 * EIGHTS {
+        out[at..at + 8 * EIGHTS].copy_from_slice(sums.as_flattened());
+    } else {
+        for (out, sum) in out[at..at + count].iter_mut().zip(sums.as_flattened()) {
+            *out = *sum;
+        }
+    }
+}
+
+/// The gradients that [`accumulate`] reads: of every pixel of a patch as many columns as the panel has.
+#[derive(Clone, Copy)]
+pub(super) struct Gradients<'a> {
+    /// From the first pixel of the patch.
+    pub values: &'a [f32],
+    /// Floats from a pixel to its neighbour on the right.
+    pub pitch_x: usize,
+    /// Floats from a pixel to its neighbour below.
+    pub pitch_y: usize,
 }
 
 #[inline(always)]
 fn accumulate_blocks<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
     windows: &Windows<'_>,
     patch: Patch,
-    gradient: &[f32],
+    gradients: Gradients<'_>,
     panel: &mut [f32],
 ) {
-    let gradient = rows_of::<EIGHTS>(gradient);
     let (panel, _) = panel.as_chunks_mut::<8>().0.as_chunks_mut::<EIGHTS>();
     let start = patch.y * windows.pitch_y + patch.x * windows.pitch_x;
-    for (segment, panel) in windows.segments.iter().zip(panel.chunks_exact_mut(windows.length)) {
-        let mut done = 0;
-        while done < windows.length {
-            // The last block is moved back to end with the run; what it shares with the one before is not added twice.
-            let first = done.min(windows.readable - ROWS);
-            let mut sums = [[[0.0_f32; 8]; EIGHTS]; ROWS];
-            for (y, gradient) in gradient.chunks_exact(patch.columns).enumerate() {
-                let run = &windows.values[start + segment + first + y * windows.pitch_y..];
-                let mut at = 0;
-                for gradient in gradient {
-                    let values: &[f32; ROWS] = run[at..at + ROWS].try_into().expect("the length of the array");
-                    at += windows.pitch_x;
+    match windows.reach {
+        Reach::Runs { segments, length } => {
+            for (segment, panel) in segments.iter().zip(panel.chunks_exact_mut(length)) {
+                let mut done = 0;
+                while done < length {
+                    // The last block is moved back to end with the run; what it shares with the one before is not
+                    // added twice.
+                    let first = done.min(length - ROWS);
+                    let values = &windows.values[start + segment + first..];
+                    let pick = |window: &[f32]| *window.first_chunk::<ROWS>().expect("the run is longer");
+                    let sums = sum_products::<FUSED, ROWS, EIGHTS>(values, pick, windows, patch, gradients);
+                    let end = first + ROWS;
+                    add_rows(&sums[done - first..], &mut panel[done..end]);
+                    done = end;
+                }
+            }
+        }
+        Reach::Single { offsets, span } => {
+            for (offsets, panel) in offsets.chunks(ROWS).zip(panel.chunks_mut(ROWS)) {
+                let mut places = [offsets[0]; ROWS];
+                places[..offsets.len()].copy_from_slice(offsets);
+                let pick = |window: &[f32]| {
+                    let window = &window[..span];
+                    let mut picked = [0.0; ROWS];
                     for row in 0..ROWS {
-                        for eight in 0..EIGHTS {
-                            sums[row][eight] = multiply_add::<FUSED>(values[row], gradient[eight], sums[row][eight]);
-                        }
+                        picked[row] = window[places[row]];
                     }
-                }
+                    picked
+                };
+                let values = &windows.values[start..];
+                let sums = sum_products::<FUSED, ROWS, EIGHTS>(values, pick, windows, patch, gradients);
+                add_rows(&sums, panel);
             }
-            let end = (first + ROWS).min(windows.length);
-            let finished = sums;
-            for (into, sums) in panel[done..end].iter_mut().zip(&finished[done - first..]) {
-                for (into, sum) in into.as_flattened_mut().iter_mut().zip(sums.as_flattened()) {
-                    *into += sum;
-                }
-            }
-            done = end;
         }
     }
+}
+
+#[inline(always)]
+fn add_rows<const EIGHTS: usize>(sums: &[[Eight; EIGHTS]], into: &mut [[Eight; EIGHTS]]) {
+    for (into, sums) in into.iter_mut().zip(sums) {
+        for (into, sum) in into.as_flattened_mut().iter_mut().zip(sums.as_flattened()) {
+            *into += sum;
+        }
+    }
+}
+
+/// Sums over the pixels of a patch of the products of a few values of the window with the gradients.
+///
+/// `pick` takes those values out of what begins with the window's first.
+#[inline(always)]
+fn sum_products<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
+    values: &[f32],
+    pick: impl Fn(&[f32]) -> [f32; ROWS],
+    windows: &Windows<'_>,
+    patch: Patch,
+    gradients: Gradients<'_>,
+) -> [[Eight; EIGHTS]; ROWS] {
+    let mut sums = [[[0.0_f32; 8]; EIGHTS]; ROWS];
+    for y in 0..patch.rows {
+        let values = &values[y * windows.pitch_y..];
+        let gradients_of_row = &gradients.values[y * gradients.pitch_y..];
+        let (mut at, mut gradient_at) = (0, 0);
+        for _ in 0..patch.columns {
+            let picked = pick(&values[at..]);
+            let gradient = &rows_of::<EIGHTS>(&gradients_of_row[gradient_at..][..8 * EIGHTS])[0];
+            at += windows.pitch_x;
+            gradient_at += gradients.pitch_x;
+            for row in 0..ROWS {
+                for eight in 0..EIGHTS {
+                    sums[row][eight] = multiply_add::<FUSED>(picked[row], gradient[eight], sums[row][eight]);
+                }
+            }
+        }
+    }
+    sums
 }

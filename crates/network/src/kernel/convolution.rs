@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use rayon::prelude::*;
 
-use super::block::{self, Columns, Finish, Patch};
+use super::block::{self, Columns, Finish, Gradients, Patch};
 use super::panel::Panels;
 use super::window::{Layout, sized};
 
@@ -391,16 +391,23 @@ fn correlate_band(
                         .split_off_mut(..values_per_panel_column * panel_width)
                         .expect("panels sized from the same widths");
                     let count = panel_width.min(channels_out - first);
-                    let packed = sized(packed, patch.rows * patch.columns * panel_width);
-                    for (row, packed) in packed.chunks_exact_mut(patch.columns * panel_width).enumerate() {
-                        let from = ((y + top + row) * width + left) * channels_out;
-                        let from = gradient[from..from + patch.columns * channels_out].chunks_exact(channels_out);
-                        for (packed, from) in packed.chunks_exact_mut(panel_width).zip(from) {
-                            packed[..count].copy_from_slice(&from[first..first + count]);
-                            packed[count..].fill(0.0);
+                    let row_floats = width * channels_out;
+                    let from = &gradient[((y + top) * width + left) * channels_out + first..];
+                    let gradients = if count == panel_width {
+                        Gradients { values: from, pitch_x: channels_out, pitch_y: row_floats }
+                    } else {
+                        // The last panel has fewer columns than are read.
+                        let pitch_y = patch.columns * panel_width;
+                        let packed = sized(packed, patch.rows * pitch_y);
+                        for (packed, from) in packed.chunks_exact_mut(pitch_y).zip(from.chunks(row_floats)) {
+                            for (packed, from) in packed.chunks_exact_mut(panel_width).zip(from.chunks(channels_out)) {
+                                packed[..count].copy_from_slice(&from[..count]);
+                                packed[count..].fill(0.0);
+                            }
                         }
-                    }
-                    block::accumulate(&windows, patch, packed, panel_width, panel);
+                        Gradients { values: packed, pitch_x: panel_width, pitch_y }
+                    };
+                    block::accumulate(&windows, patch, gradients, panel_width, panel);
                     first += count;
                 }
             }
