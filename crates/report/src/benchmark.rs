@@ -90,9 +90,9 @@ pub fn score_plot(scores: &[DoseScore]) -> Plot {
     let scores = by_dose(scores);
     let interval = |part: usize, rest: usize| wilson_interval(part, part + rest, Z_95);
     let lowest = scores.iter().flat_map(|s| [s.precision(), s.recall(), s.f1()]).fold(1.0, f64::min);
-    // From a round number below the lowest, with room for the numbers above the highest.
+    // From a round number below the lowest, with room for the marks at 1.
     let floor = ((lowest * 10.0 - 0.5).floor() / 10.0).clamp(0.0, 0.9);
-    let top = 1.0 + 0.08 * (1.0 - floor);
+    let top = 1.0 + 0.04 * (1.0 - floor);
     Plot::new(DOSE, "score")
         .x_log()
         .y_range(floor, top)
@@ -157,7 +157,7 @@ pub fn sigma_plot(bins: &[SigmaBin]) -> Plot {
     let (low, high) = if low.is_finite() && high.is_finite() { (low, high) } else { (1.0, 100.0) };
     // The relative uncertainty of a standard deviation from n numbers is 1 / sqrt(2 n).
     let spread = |bin: &&SigmaBin| Z_95 / (4.0 * bin.columns as f64).sqrt();
-    Plot::new("position σ given (pm)", "position error found, RMS in each direction (pm)")
+    Plot::new("position σ given (pm)", "RMS error found in x and y (pm)")
         .square()
         .x_log()
         .y_log()

@@ -241,7 +241,7 @@ impl<'a> Overlay<'a> {
         }
         let values: Vec<f64> = self.columns.iter().map(|column| self.colour_by.value(column)).collect();
         let range = ColourRange::of(self.colour_by, &values);
-        Legend::bar(range, self.colour_by.label(), picture, size)
+        Legend::bar(range, self.colour_by, picture, size)
     }
 }
 
@@ -397,7 +397,8 @@ impl Legend {
         }
     }
 
-    fn bar(range: ColourRange, label: &str, picture: Rectangle, size: f32) -> Legend {
+    fn bar(range: ColourRange, quantity: ColourBy, picture: Rectangle, size: f32) -> Legend {
+        let label = quantity.label();
         let small = 0.85 * size;
         let left = picture.width + 0.7 * size;
         let room = picture.height.max(8.0 * size);
@@ -408,7 +409,11 @@ impl Legend {
             Shape::Frame { area: bar, thickness: 1.0, colour: INK },
         ];
         let wanted = (bar.height / (3.0 * size)).clamp(2.0, 6.0) as usize;
-        let (mut values, step) = ticks(range.low, range.high, wanted);
+        let (mut values, mut step) = ticks(range.low, range.high, wanted);
+        if quantity == ColourBy::Atoms && step < 1.0 {
+            step = 1.0;
+            values.retain(|value| (value - value.round()).abs() < 1e-6);
+        }
         if range.clipped && values.last().is_none_or(|last| range.high - last > 0.01 * step) {
             values.retain(|value| range.high - value > 0.6 * step);
             values.push(range.high);

@@ -171,7 +171,8 @@ impl Plot {
         } else {
             size * ((width_px as f32 - size) / width(&self.title, size).max(1.0)).min(1.0)
         };
-        let top = (size + 1.4 * title_size).round();
+        let rows = self.series.iter().filter(|series| series.values).count() as f32;
+        let top = (size + 1.4 * title_size + 1.1 * size * rows).round();
         let inner_height = self.frame_ratio.map_or(width_px as f32 * 0.58, |ratio| ratio * inner_width).round();
         let frame = Rectangle::new(left, top, inner_width, inner_height);
         let legend = self.legend_rows(small, width_px as f32 - left);
@@ -185,11 +186,16 @@ impl Plot {
             title.push(Shape::text(&self.title, title_size, INK, (Horizontal::Centre, Vertical::Top), at));
         }
         let mut data = Layer { name: "data", clip: Some(frame), shapes: Vec::new() };
-        let mut marks = Vec::new();
+        let (mut marks, mut numbers) = (Vec::new(), Vec::new());
+        let mut row_middle = frame.y + 0.35 * size;
         for (index, series) in self.series.iter().enumerate() {
             let (curves, points) = layout.series(series, index, self.colour(index));
             data.shapes.extend(curves);
             marks.extend(points);
+            if series.values {
+                row_middle -= 1.1 * size;
+                numbers.extend(layout.values(series, self.colour(index), row_middle));
+            }
         }
         let layers = vec![
             Layer::new("title", title),
@@ -197,6 +203,7 @@ impl Plot {
             data,
             Layer::new("frame", vec![Shape::Frame { area: frame, thickness: 1.0, colour: INK }]),
             Layer::new("points", marks),
+            Layer::new("values", numbers),
             Layer::new("legend", self.legend(&legend, frame, size)),
         ];
         Ok(Drawing { width_px, height_px, layers })
@@ -354,30 +361,47 @@ impl Layout<'_> {
                     (self.frame.x - margin..=self.frame.x + self.frame.width + margin).contains(&at.x)
                         && (self.frame.y - margin..=self.frame.y + self.frame.height + margin).contains(&at.y)
                 };
-                for (point, at) in series.points.iter().map(|p| (p, self.place(*p))).filter(|(_, at)| shown(at)) {
+                for at in series.points.iter().map(|point| self.place(*point)).filter(shown) {
                     marks.extend(marker(index, at, 0.26 * self.size, colour));
-                    if series.values {
-                        marks.push(self.value(point.1, at));
-                    }
                 }
             }
         }
         (curves, marks)
     }
 
-    /// A number beside its mark, above it where there is room.
-    fn value(&self, value: f64, at: Point) -> Shape {
-        let small = 0.8 * self.size;
-        let label = if value.abs() < 1.0 { format!("{value:.3}") } else { short_number(value) };
-        let half = 0.5 * width(&label, small);
-        let above = at.y - 0.5 * self.size;
-        let room = above - small > self.frame.y;
-        let (vertical, y) = if room { (Vertical::Baseline, above) } else { (Vertical::Top, at.y + 0.4 * self.size) };
-        let x = at.x.clamp(
-            self.frame.x + half + 2.0,
-            (self.frame.x + self.frame.width - half - 2.0).max(self.frame.x + half + 2.0),
-        );
-        Shape::text(&label, small, INK, (Horizontal::Centre, vertical), Point::new(x, y))
+    /// A row of numbers over the points of a series, its name before them.
+    fn values(&self, series: &Series, colour: Colour, middle: f32) -> Vec<Shape> {
+        let frame = self.frame;
+        let written = |value: f64| if value.abs() < 1.0 { format!("{value:.3}") } else { short_number(value) };
+        let numbers: Vec<(f32, String)> = series
+            .points
+            .iter()
+            .map(|point| (self.place(*point), written(point.1)))
+            .filter(|(at, _)| at.y.is_finite() && (frame.x - 0.5..=frame.x + frame.width + 0.5).contains(&at.x))
+            .map(|(at, number)| (at.x, number))
+            .collect();
+        // As small as half the size so that neighbours have room.
+        let apart = numbers.windows(2).map(|pair| {
+            let needed = 0.5 * (width(&pair[0].1, self.size) + width(&pair[1].1, self.size)) + 0.5 * self.size;
+            (pair[1].0 - pair[0].0).abs() / needed
+        });
+        let small = self.size * apart.fold(0.8, f32::min).max(0.5);
+        let mut shapes = Vec::new();
+        let mut taken = f32::NEG_INFINITY;
+        for (x, number) in numbers {
+            let half = 0.5 * width(&number, small);
+            if x - half > taken {
+                let at = Point::new(x, middle);
+                shapes.push(Shape::text(&number, small, colour, (Horizontal::Centre, Vertical::Middle), at));
+                taken = x + half + 0.2 * small;
+            }
+        }
+        let room = frame.x - 0.6 * self.size;
+        let fit = (room / width(&series.label, 0.8 * self.size).max(1.0)).min(1.0);
+        let at = Point::new(frame.x - 0.4 * self.size, middle);
+        let anchor = (Horizontal::Right, Vertical::Middle);
+        shapes.push(Shape::text(&series.label, 0.8 * fit * self.size, colour, anchor, at));
+        shapes
     }
 
     fn error_bar(&self, x: f64, (low, high): (f64, f64), thickness: f32, colour: Colour) -> Vec<Shape> {

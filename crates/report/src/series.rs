@@ -81,7 +81,8 @@ impl Series {
         self
     }
 
-    /// Writes the number at each point.
+    /// Writes the numbers in a row above the plot, each over its point. A number that has no room beside the one before
+    /// is left out.
     pub fn with_values(mut self) -> Series {
         self.values = true;
         self
