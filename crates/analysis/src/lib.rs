@@ -2,5 +2,35 @@
 //!
 //! Nothing here knows a learning framework: it takes a `ConfidenceMap`, whoever made it.
 
+pub mod calibration;
+pub mod columns;
+pub mod lattice;
+pub mod matching;
+pub mod neighbours;
 pub mod normalise;
 pub mod resample;
+
+/// Random places for tests.
+#[cfg(test)]
+mod test_places {
+    use atomlens_core::SeedPath;
+    use atomlens_core::glam::DVec2;
+    use rand::RngExt;
+
+    /// Places in a square from 0 to `size`.
+    pub(crate) fn scattered(count: usize, size: f64, seed: u64) -> Vec<DVec2> {
+        let mut random = SeedPath::new(seed).stream();
+        (0..count).map(|_| DVec2::new(random.random_range(0.0..size), random.random_range(0.0..size))).collect()
+    }
+
+    /// The places that are at least `distance` from all kept before.
+    pub(crate) fn apart(places: Vec<DVec2>, distance: f64) -> Vec<DVec2> {
+        let mut kept: Vec<DVec2> = Vec::new();
+        for place in places {
+            if kept.iter().all(|other| other.distance(place) >= distance) {
+                kept.push(place);
+            }
+        }
+        kept
+    }
+}
