@@ -93,6 +93,36 @@ pub enum Family {
     },
 }
 
+impl Family {
+    /// Whether such a network can be built and run; if not, what is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        let within = |what: &str, value: usize, largest: usize| {
+            if (1..=largest).contains(&value) {
+                Ok(())
+            } else {
+                Err(format!("{what} is {value}: expected 1 to {largest}"))
+            }
+        };
+        match self {
+            Family::Ladder { channels, .. } | Family::EncoderDecoder { channels } => {
+                within("the number of levels", channels.len(), 8)?;
+                for &channels in channels {
+                    within("the channels of a level", channels, 1024)?;
+                }
+                if let Family::Ladder { pairs, .. } = self {
+                    within("pairs", *pairs, 16)?;
+                }
+                Ok(())
+            }
+            Family::MixedScaleDense { layers, width, largest_dilation } => {
+                within("layers", *layers, 200)?;
+                within("width", *width, 64)?;
+                within("largest_dilation", *largest_dilation, 64)
+            }
+        }
+    }
+}
+
 /// A network: its steps, the last of which gives the outputs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Architecture {
@@ -139,6 +169,22 @@ impl Architecture {
         };
         build.convolution(last, species + OTHER_OUTPUTS, 1, 1, Activation::None, None);
         Architecture { family, image_channels, species, steps: build.steps }
+    }
+
+    /// Whether the steps are those that the family, the channels and the species give; if not, what is wrong. A file may
+    /// say anything, and the other methods trust the steps.
+    pub fn check(&self) -> Result<(), String> {
+        self.family.check()?;
+        if !(1..=64).contains(&self.image_channels) || !(1..=64).contains(&self.species) {
+            return Err(format!(
+                "{} image channels and {} species: expected 1 to 64 of each",
+                self.image_channels, self.species
+            ));
+        }
+        if *self != Architecture::new(self.family.clone(), self.image_channels, self.species) {
+            return Err("its steps are not those of its family in this version".to_owned());
+        }
+        Ok(())
     }
 
     /// Channels of every step's result.

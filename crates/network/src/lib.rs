@@ -2,6 +2,7 @@
 
 pub mod architecture;
 pub mod batch;
+pub mod file;
 pub mod kernel;
 pub mod learning;
 pub mod network;
@@ -10,6 +11,7 @@ pub mod weights;
 
 pub use architecture::{Architecture, Family};
 pub use batch::Batch;
+pub use file::{NetworkFileError, network_from_bytes, network_to_bytes, training_from_bytes, training_to_bytes};
 pub use learning::{Device, Learner, LearnerState, StepReport};
 pub use network::Network;
 pub use weights::{ConvolutionWeights, Weights};

@@ -30,10 +30,61 @@ pub(super) struct Columns {
     pub all: usize,
 }
 
+/// Compiles a block of `$rows` by 8 `$eights` for several instruction sets: each in a function of its own, for the
+/// compiler runs out of registers where many share one. Without fused multiply-add there are fewer registers, and
+/// `$fewer_rows`.
+macro_rules! compiled {
+    ($name:ident = $block:ident($rows:literal or $fewer_rows:literal, $eights:literal); $($argument:ident: $kind:ty),*) => {
+        #[multiversion(targets("x86_64+avx2+fma", "aarch64+neon"))]
+        fn $name($($argument: $kind),*) {
+            if target_cfg_f!(any(target_feature = "fma", target_feature = "neon")) {
+                $block::<true, $rows, $eights>($($argument),*);
+            } else {
+                $block::<false, $fewer_rows, $eights>($($argument),*);
+            }
+        }
+    };
+}
+
+macro_rules! compiled_products {
+    ($($name:ident = $block:ident($rows:literal or $fewer_rows:literal, $eights:literal);)*) => {
+        $(compiled! {
+            $name = $block($rows or $fewer_rows, $eights);
+            windows: &Windows<'_>, pixels: usize, panel: &[f32], columns: Columns, finish: Finish<'_>, out: &mut [f32]
+        })*
+    };
+}
+
+macro_rules! compiled_sums {
+    ($($name:ident = $block:ident($rows:literal or $fewer_rows:literal, $eights:literal);)*) => {
+        $(compiled! {
+            $name = $block($rows or $fewer_rows, $eights);
+            windows: &Windows<'_>, patch: Patch, gradients: Gradients<'_>, panel: &mut [f32]
+        })*
+    };
+}
+
+compiled_products! {
+    multiply_runs_8 = multiply_runs(8 or 4, 1);
+    multiply_runs_16 = multiply_runs(6 or 2, 2);
+    multiply_runs_24 = multiply_runs(3 or 2, 3);
+    multiply_single_8 = multiply_single(8 or 4, 1);
+    multiply_single_16 = multiply_single(6 or 2, 2);
+    multiply_single_24 = multiply_single(3 or 2, 3);
+}
+
+compiled_sums! {
+    accumulate_runs_8 = accumulate_runs(8 or 4, 1);
+    accumulate_runs_16 = accumulate_runs(6 or 2, 2);
+    accumulate_runs_24 = accumulate_runs(3 or 2, 3);
+    accumulate_single_8 = accumulate_single(8 or 4, 1);
+    accumulate_single_16 = accumulate_single(6 or 2, 2);
+    accumulate_single_24 = accumulate_single(3 or 2, 3);
+}
+
 /// Multiplies the windows of the first `pixels` pixels with a panel of weights and writes its columns of `out`.
 ///
-/// `panel` is `[segment, value, column]` with `width` (8, 16 or 24) columns.
-#[multiversion(targets("x86_64+avx2+fma", "aarch64+neon"))]
+/// `panel` is `[value of the window, column]` with `width` (8, 16 or 24) columns.
 pub(super) fn multiply(
     windows: &Windows<'_>,
     pixels: usize,
@@ -43,25 +94,20 @@ pub(super) fn multiply(
     finish: Finish<'_>,
     out: &mut [f32],
 ) {
-    if target_cfg_f!(any(target_feature = "fma", target_feature = "neon")) {
-        match width {
-            8 => multiply_blocks::<true, 8, 1>(windows, pixels, panel, columns, finish, out),
-            16 => multiply_blocks::<true, 6, 2>(windows, pixels, panel, columns, finish, out),
-            _ => multiply_blocks::<true, 3, 3>(windows, pixels, panel, columns, finish, out),
-        }
-    } else {
-        match width {
-            8 => multiply_blocks::<false, 4, 1>(windows, pixels, panel, columns, finish, out),
-            16 => multiply_blocks::<false, 2, 2>(windows, pixels, panel, columns, finish, out),
-            _ => multiply_blocks::<false, 2, 3>(windows, pixels, panel, columns, finish, out),
-        }
-    }
+    let work = match (windows.reach, width) {
+        (Reach::Runs { .. }, 8) => multiply_runs_8,
+        (Reach::Runs { .. }, 16) => multiply_runs_16,
+        (Reach::Runs { .. }, _) => multiply_runs_24,
+        (Reach::Single { .. }, 8) => multiply_single_8,
+        (Reach::Single { .. }, 16) => multiply_single_16,
+        (Reach::Single { .. }, _) => multiply_single_24,
+    };
+    work(windows, pixels, panel, columns, finish, out);
 }
 
 /// Adds the products of windows and gradients, summed over the pixels of a patch, to a panel of weight gradients.
 ///
-/// `panel` is `[segment, value, column]` with `width` columns.
-#[multiversion(targets("x86_64+avx2+fma", "aarch64+neon"))]
+/// `panel` is `[value of the window, column]` with `width` columns.
 pub(super) fn accumulate(
     windows: &Windows<'_>,
     patch: Patch,
@@ -69,19 +115,15 @@ pub(super) fn accumulate(
     width: usize,
     panel: &mut [f32],
 ) {
-    if target_cfg_f!(any(target_feature = "fma", target_feature = "neon")) {
-        match width {
-            8 => accumulate_blocks::<true, 8, 1>(windows, patch, gradients, panel),
-            16 => accumulate_blocks::<true, 6, 2>(windows, patch, gradients, panel),
-            _ => accumulate_blocks::<true, 3, 3>(windows, patch, gradients, panel),
-        }
-    } else {
-        match width {
-            8 => accumulate_blocks::<false, 4, 1>(windows, patch, gradients, panel),
-            16 => accumulate_blocks::<false, 2, 2>(windows, patch, gradients, panel),
-            _ => accumulate_blocks::<false, 2, 3>(windows, patch, gradients, panel),
-        }
-    }
+    let work = match (windows.reach, width) {
+        (Reach::Runs { .. }, 8) => accumulate_runs_8,
+        (Reach::Runs { .. }, 16) => accumulate_runs_16,
+        (Reach::Runs { .. }, _) => accumulate_runs_24,
+        (Reach::Single { .. }, 8) => accumulate_single_8,
+        (Reach::Single { .. }, 16) => accumulate_single_16,
+        (Reach::Single { .. }, _) => accumulate_single_24,
+    };
+    work(windows, patch, gradients, panel);
 }
 
 /// Columns that are worked on as one: a register of AVX2, two of NEON. Wider arrays of other widths than powers of two
@@ -128,8 +170,31 @@ fn runs_of<const ROWS: usize>(values: &[f32], starts: [usize; ROWS], length: usi
     runs
 }
 
+/// Where the next pixels of a band start.
+struct Pixels {
+    x: usize,
+    row_start: usize,
+}
+
+impl Pixels {
+    /// The next `count` starts; the rest repeat the first, to be computed and not stored.
+    #[inline(always)]
+    fn next<const ROWS: usize>(&mut self, windows: &Windows<'_>, count: usize) -> [usize; ROWS] {
+        let mut starts = [self.row_start + self.x * windows.pitch_x; ROWS];
+        for start in starts.iter_mut().take(count) {
+            *start = self.row_start + self.x * windows.pitch_x;
+            self.x += 1;
+            if self.x == windows.width {
+                self.x = 0;
+                self.row_start += windows.pitch_y;
+            }
+        }
+        starts
+    }
+}
+
 #[inline(always)]
-fn multiply_blocks<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
+fn multiply_runs<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
     windows: &Windows<'_>,
     pixels: usize,
     panel: &[f32],
@@ -137,42 +202,51 @@ fn multiply_blocks<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
     finish: Finish<'_>,
     out: &mut [f32],
 ) {
+    let Reach::Runs { segments, length } = windows.reach else { return };
     let panel = rows_of::<EIGHTS>(panel);
-    let (mut x, mut row_start) = (0, 0);
-    let mut pixel = 0;
-    while pixel < pixels {
-        let mut starts = [0; ROWS];
+    let mut next = Pixels { x: 0, row_start: 0 };
+    for pixel in (0..pixels).step_by(ROWS) {
         let count = ROWS.min(pixels - pixel);
-        // Where the pixels run out, the last rows of the block repeat the first: computed and not stored.
-        for start in starts.iter_mut().take(count) {
-            *start = row_start + x * windows.pitch_x;
-            x += 1;
-            if x == windows.width {
-                x = 0;
-                row_start += windows.pitch_y;
-            }
-        }
-        for spare in count..ROWS {
-            starts[spare] = starts[0];
-        }
+        let starts = next.next::<ROWS>(windows, count);
         let mut sums = [[[0.0_f32; 8]; EIGHTS]; ROWS];
-        match windows.reach {
-            Reach::Runs { segments, length } => {
-                for (segment, weights) in segments.iter().zip(panel.chunks_exact(length)) {
-                    let runs = runs_of(&windows.values[*segment..], starts, length);
-                    sums = add_products::<FUSED, ROWS, EIGHTS>(runs, weights, sums);
+        for (segment, weights) in segments.iter().zip(panel.chunks_exact(length)) {
+            let runs = runs_of(&windows.values[*segment..], starts, length);
+            sums = add_products::<FUSED, ROWS, EIGHTS>(runs, weights, sums);
+        }
+        for (row, sums) in sums.iter().enumerate().take(count) {
+            store::<EIGHTS>(*sums, (pixel + row) * columns.all + columns.first, columns.count, finish, out);
+        }
+    }
+}
+
+#[inline(always)]
+fn multiply_single<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
+    windows: &Windows<'_>,
+    pixels: usize,
+    panel: &[f32],
+    columns: Columns,
+    finish: Finish<'_>,
+    out: &mut [f32],
+) {
+    let Reach::Single { offsets, span } = windows.reach else { return };
+    let panel = rows_of::<EIGHTS>(panel);
+    let mut next = Pixels { x: 0, row_start: 0 };
+    for pixel in (0..pixels).step_by(ROWS) {
+        let count = ROWS.min(pixels - pixel);
+        let starts = next.next::<ROWS>(windows, count);
+        let runs = runs_of(windows.values, starts, span);
+        let mut sums = [[[0.0_f32; 8]; EIGHTS]; ROWS];
+        for (&offset, weight) in offsets.iter().zip(panel) {
+            for row in 0..ROWS {
+                let value = runs[row][offset];
+                for eight in 0..EIGHTS {
+                    sums[row][eight] = multiply_add::<FUSED>(value, weight[eight], sums[row][eight]);
                 }
-            }
-            Reach::Single { offsets, span } => {
-                let runs = runs_of(windows.values, starts, span);
-                sums = add_single_products::<FUSED, ROWS, EIGHTS>(runs, offsets, panel, sums);
             }
         }
         for (row, sums) in sums.iter().enumerate().take(count) {
-            let at = (pixel + row) * columns.all + columns.first;
-            store::<EIGHTS>(*sums, at, columns.count, finish, out);
+            store::<EIGHTS>(*sums, (pixel + row) * columns.all + columns.first, columns.count, finish, out);
         }
-        pixel += count;
     }
 }
 
@@ -203,25 +277,6 @@ fn add_products<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
     for (k, weight) in rest.iter().enumerate() {
         for row in 0..ROWS {
             let value = runs[row][4 * fours.len() + k];
-            for eight in 0..EIGHTS {
-                sums[row][eight] = multiply_add::<FUSED>(value, weight[eight], sums[row][eight]);
-            }
-        }
-    }
-    sums
-}
-
-/// [`add_products`] of values that do not lie side by side.
-#[inline(always)]
-fn add_single_products<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
-    runs: [&[f32]; ROWS],
-    offsets: &[usize],
-    weights: &[[Eight; EIGHTS]],
-    mut sums: [[Eight; EIGHTS]; ROWS],
-) -> [[Eight; EIGHTS]; ROWS] {
-    for (&offset, weight) in offsets.iter().zip(weights) {
-        for row in 0..ROWS {
-            let value = runs[row][offset];
             for eight in 0..EIGHTS {
                 sums[row][eight] = multiply_add::<FUSED>(value, weight[eight], sums[row][eight]);
             }
@@ -280,48 +335,75 @@ pub(super) struct Gradients<'a> {
 }
 
 #[inline(always)]
-fn accumulate_blocks<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
+fn accumulate_runs<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
     windows: &Windows<'_>,
     patch: Patch,
     gradients: Gradients<'_>,
     panel: &mut [f32],
 ) {
+    let Reach::Runs { segments, length } = windows.reach else { return };
     let (panel, _) = panel.as_chunks_mut::<8>().0.as_chunks_mut::<EIGHTS>();
     let start = patch.y * windows.pitch_y + patch.x * windows.pitch_x;
-    match windows.reach {
-        Reach::Runs { segments, length } => {
-            for (segment, panel) in segments.iter().zip(panel.chunks_exact_mut(length)) {
-                let mut done = 0;
-                while done < length {
-                    // The last block is moved back to end with the run; what it shares with the one before is not
-                    // added twice.
-                    let first = done.min(length - ROWS);
-                    let values = &windows.values[start + segment + first..];
-                    let pick = |window: &[f32]| *window.first_chunk::<ROWS>().expect("the run is longer");
-                    let sums = sum_products::<FUSED, ROWS, EIGHTS>(values, pick, windows, patch, gradients);
-                    let end = first + ROWS;
-                    add_rows(&sums[done - first..], &mut panel[done..end]);
-                    done = end;
+    for (segment, panel) in segments.iter().zip(panel.chunks_exact_mut(length)) {
+        let mut done = 0;
+        while done < length {
+            // The last block is moved back to end with the run; what it shares with the one before is not added twice.
+            let first = done.min(length - ROWS);
+            let mut sums = [[[0.0_f32; 8]; EIGHTS]; ROWS];
+            for y in 0..patch.rows {
+                let values = &windows.values[start + segment + first + y * windows.pitch_y..];
+                let gradients_of_row = gradients.values[y * gradients.pitch_y..].chunks(gradients.pitch_x);
+                let mut at = 0;
+                for gradient in gradients_of_row.take(patch.columns) {
+                    let values: &[f32; ROWS] = values[at..at + ROWS].try_into().expect("the length of the array");
+                    let gradient = &rows_of::<EIGHTS>(&gradient[..8 * EIGHTS])[0];
+                    at += windows.pitch_x;
+                    for row in 0..ROWS {
+                        for eight in 0..EIGHTS {
+                            sums[row][eight] = multiply_add::<FUSED>(values[row], gradient[eight], sums[row][eight]);
+                        }
+                    }
+                }
+            }
+            let finished = sums;
+            add_rows(&finished[done - first..], &mut panel[done..first + ROWS]);
+            done = first + ROWS;
+        }
+    }
+}
+
+#[inline(always)]
+fn accumulate_single<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
+    windows: &Windows<'_>,
+    patch: Patch,
+    gradients: Gradients<'_>,
+    panel: &mut [f32],
+) {
+    let Reach::Single { offsets, span } = windows.reach else { return };
+    let (panel, _) = panel.as_chunks_mut::<8>().0.as_chunks_mut::<EIGHTS>();
+    let start = patch.y * windows.pitch_y + patch.x * windows.pitch_x;
+    for (offsets, panel) in offsets.chunks(ROWS).zip(panel.chunks_mut(ROWS)) {
+        let mut places = [offsets[0]; ROWS];
+        places[..offsets.len()].copy_from_slice(offsets);
+        let mut sums = [[[0.0_f32; 8]; EIGHTS]; ROWS];
+        for y in 0..patch.rows {
+            let values = &windows.values[start + y * windows.pitch_y..];
+            let gradients_of_row = gradients.values[y * gradients.pitch_y..].chunks(gradients.pitch_x);
+            let mut at = 0;
+            for gradient in gradients_of_row.take(patch.columns) {
+                let window = &values[at..at + span];
+                let gradient = &rows_of::<EIGHTS>(&gradient[..8 * EIGHTS])[0];
+                at += windows.pitch_x;
+                for row in 0..ROWS {
+                    let value = window[places[row]];
+                    for eight in 0..EIGHTS {
+                        sums[row][eight] = multiply_add::<FUSED>(value, gradient[eight], sums[row][eight]);
+                    }
                 }
             }
         }
-        Reach::Single { offsets, span } => {
-            for (offsets, panel) in offsets.chunks(ROWS).zip(panel.chunks_mut(ROWS)) {
-                let mut places = [offsets[0]; ROWS];
-                places[..offsets.len()].copy_from_slice(offsets);
-                let pick = |window: &[f32]| {
-                    let window = &window[..span];
-                    let mut picked = [0.0; ROWS];
-                    for row in 0..ROWS {
-                        picked[row] = window[places[row]];
-                    }
-                    picked
-                };
-                let values = &windows.values[start..];
-                let sums = sum_products::<FUSED, ROWS, EIGHTS>(values, pick, windows, patch, gradients);
-                add_rows(&sums, panel);
-            }
-        }
+        let finished = sums;
+        add_rows(&finished, panel);
     }
 }
 
@@ -332,35 +414,4 @@ fn add_rows<const EIGHTS: usize>(sums: &[[Eight; EIGHTS]], into: &mut [[Eight; E
             *into += sum;
         }
     }
-}
-
-/// Sums over the pixels of a patch of the products of a few values of the window with the gradients.
-///
-/// `pick` takes those values out of what begins with the window's first.
-#[inline(always)]
-fn sum_products<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
-    values: &[f32],
-    pick: impl Fn(&[f32]) -> [f32; ROWS],
-    windows: &Windows<'_>,
-    patch: Patch,
-    gradients: Gradients<'_>,
-) -> [[Eight; EIGHTS]; ROWS] {
-    let mut sums = [[[0.0_f32; 8]; EIGHTS]; ROWS];
-    for y in 0..patch.rows {
-        let values = &values[y * windows.pitch_y..];
-        let gradients_of_row = &gradients.values[y * gradients.pitch_y..];
-        let (mut at, mut gradient_at) = (0, 0);
-        for _ in 0..patch.columns {
-            let picked = pick(&values[at..]);
-            let gradient = &rows_of::<EIGHTS>(&gradients_of_row[gradient_at..][..8 * EIGHTS])[0];
-            at += windows.pitch_x;
-            gradient_at += gradients.pitch_x;
-            for row in 0..ROWS {
-                for eight in 0..EIGHTS {
-                    sums[row][eight] = multiply_add::<FUSED>(picked[row], gradient[eight], sums[row][eight]);
-                }
-            }
-        }
-    }
-    sums
 }

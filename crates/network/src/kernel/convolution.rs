@@ -11,6 +11,9 @@ use super::window::{Layout, sized};
 /// Pixels over which a block of a weight gradient is summed before it leaves the registers: long enough that leaving
 /// costs little, short enough that the gradients stay in the first-level cache.
 const PATCH_PIXELS: usize = 128;
+/// Gradients are copied side by side where they are read at least so many times (and where the last panel has fewer
+/// columns than are read): at strides of many channels they would not stay in the first-level cache.
+const WORTH_COPYING: usize = 64;
 /// Partial sums of a weight gradient: at most so many, and not more floats than these in all (16 MiB) beyond four.
 const PARTS: usize = 32;
 const PARTS_FLOATS: usize = 4 * 1024 * 1024;
@@ -393,10 +396,9 @@ fn correlate_band(
                     let count = panel_width.min(channels_out - first);
                     let row_floats = width * channels_out;
                     let from = &gradient[((y + top) * width + left) * channels_out + first..];
-                    let gradients = if count == panel_width {
+                    let gradients = if count == panel_width && values_per_panel_column < WORTH_COPYING {
                         Gradients { values: from, pitch_x: channels_out, pitch_y: row_floats }
                     } else {
-                        // The last panel has fewer columns than are read.
                         let pitch_y = patch.columns * panel_width;
                         let packed = sized(packed, patch.rows * pitch_y);
                         for (packed, from) in packed.chunks_exact_mut(pitch_y).zip(from.chunks(row_floats)) {

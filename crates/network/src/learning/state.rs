@@ -39,6 +39,36 @@ impl LearnerState {
         }
     }
 
+    /// All numbers with their names, in a fixed order.
+    pub(crate) fn named(&self) -> Vec<(String, &[f32])> {
+        let sets = [
+            ("learned", &self.learned),
+            ("averaged", &self.averaged),
+            ("first_moment", &self.first_moment),
+            ("second_moment", &self.second_moment),
+        ];
+        let mut named = Vec::new();
+        for (set, learned) in sets {
+            for (index, one) in learned.iter().enumerate() {
+                named.push((format!("{set}.{index:02}.direction"), &one.direction[..]));
+                named.push((format!("{set}.{index:02}.gain"), &one.gain[..]));
+                named.push((format!("{set}.{index:02}.bias"), &one.bias[..]));
+            }
+        }
+        named
+    }
+
+    /// The same, to be overwritten.
+    pub(crate) fn named_mut(&mut self) -> Vec<(String, &mut [f32])> {
+        let names: Vec<String> = self.named().into_iter().map(|(name, _)| name).collect();
+        let sets = [&mut self.learned, &mut self.averaged, &mut self.first_moment, &mut self.second_moment];
+        let values = sets
+            .into_iter()
+            .flat_map(|set| set.iter_mut())
+            .flat_map(|one| [&mut one.direction[..], &mut one.gain[..], &mut one.bias[..]]);
+        names.into_iter().zip(values).collect()
+    }
+
     /// The averaged weights, which are better than the last ones.
     pub fn weights(&self, architecture: &Architecture) -> Weights {
         Learned::weights(architecture, &self.averaged)
