@@ -285,35 +285,22 @@ fn add_products<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
     sums
 }
 
+/// Writes `count` sums to `out[at..]`.
 #[inline(always)]
-fn store<const EIGHTS: usize>(mut sums: [Eight; EIGHTS], at: usize, count: usize, finish: Finish<'_>, out: &mut [f32]) {
-    let bias = &rows_of::<EIGHTS>(finish.bias)[0];
-    for eight in 0..EIGHTS {
-        for lane in 0..8 {
-            sums[eight][lane] += bias[eight][lane];
-        }
-    }
-    if let Some(skip) = finish.skip {
-        if count == 8 * EIGHTS {
-            let skip = &rows_of::<EIGHTS>(&skip[at..at + 8 * EIGHTS])[0];
-            for eight in 0..EIGHTS {
-                for lane in 0..8 {
-                    sums[eight][lane] += skip[eight][lane];
-                }
+fn store<const EIGHTS: usize>(sums: [Eight; EIGHTS], at: usize, count: usize, finish: Finish<'_>, out: &mut [f32]) {
+    let bias = rows_of::<EIGHTS>(finish.bias)[0];
+    let sums = match finish.skip {
+        None => plus(sums, bias),
+        Some(skip) if count == 8 * EIGHTS => plus(plus(sums, bias), rows_of::<EIGHTS>(&skip[at..at + 8 * EIGHTS])[0]),
+        Some(skip) => {
+            let mut all = [[0.0; 8]; EIGHTS];
+            for (into, skip) in all.as_flattened_mut().iter_mut().zip(&skip[at..at + count]) {
+                *into = *skip;
             }
-        } else {
-            for (sum, skip) in sums.as_flattened_mut().iter_mut().zip(&skip[at..at + count]) {
-                *sum += skip;
-            }
+            plus(plus(sums, bias), all)
         }
-    }
-    if finish.slope != 1.0 {
-        for eight in &mut sums {
-            for sum in eight {
-                *sum = if *sum > 0.0 { *sum } else { *sum * finish.slope };
-            }
-        }
-    }
+    };
+    let sums = if finish.slope == 1.0 { sums } else { bent(sums, finish.slope) };
     if count == 8 * EIGHTS {
         out[at..at + 8 * EIGHTS].copy_from_slice(sums.as_flattened());
     } else {
@@ -323,7 +310,33 @@ fn store<const EIGHTS: usize>(mut sums: [Eight; EIGHTS], at: usize, count: usize
     }
 }
 
-/// The gradients that [`accumulate`] reads: of every pixel of a patch as many columns as the panel has.
+#[inline(always)]
+fn plus<const EIGHTS: usize>(a: [Eight; EIGHTS], b: [Eight; EIGHTS]) -> [Eight; EIGHTS] {
+    let mut sums = [[0.0; 8]; EIGHTS];
+    for eight in 0..EIGHTS {
+        for lane in 0..8 {
+            sums[eight][lane] = a[eight][lane] + b[eight][lane];
+        }
+    }
+    sums
+}
+
+/// Values below zero times the slope; into an array of its own, for in place it would become masked stores, which some
+/// processors are very slow at.
+#[inline(always)]
+fn bent<const EIGHTS: usize>(values: [Eight; EIGHTS], slope: f32) -> [Eight; EIGHTS] {
+    let mut bent = [[0.0; 8]; EIGHTS];
+    for eight in 0..EIGHTS {
+        for lane in 0..8 {
+            let value = values[eight][lane];
+            bent[eight][lane] = if value > 0.0 { value } else { value * slope };
+        }
+    }
+    bent
+}
+
+/// The gradients that [`accumulate`] reads: of every pixel of a patch as many columns as the panel has; and no others in
+/// between where the windows are runs.
 #[derive(Clone, Copy)]
 pub(super) struct Gradients<'a> {
     /// From the first pixel of the patch.
@@ -352,11 +365,10 @@ fn accumulate_runs<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
             let mut sums = [[[0.0_f32; 8]; EIGHTS]; ROWS];
             for y in 0..patch.rows {
                 let values = &windows.values[start + segment + first + y * windows.pitch_y..];
-                let gradients_of_row = gradients.values[y * gradients.pitch_y..].chunks(gradients.pitch_x);
+                let gradients = &rows_of::<EIGHTS>(&gradients.values[y * gradients.pitch_y..])[..patch.columns];
                 let mut at = 0;
-                for gradient in gradients_of_row.take(patch.columns) {
-                    let values: &[f32; ROWS] = values[at..at + ROWS].try_into().expect("the length of the array");
-                    let gradient = &rows_of::<EIGHTS>(&gradient[..8 * EIGHTS])[0];
+                for gradient in gradients {
+                    let values = values[at..].first_chunk::<ROWS>().expect("a run is longer than a block is high");
                     at += windows.pitch_x;
                     for row in 0..ROWS {
                         for eight in 0..EIGHTS {

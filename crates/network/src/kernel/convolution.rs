@@ -11,17 +11,11 @@ use super::window::{Layout, sized};
 /// Pixels over which a block of a weight gradient is summed before it leaves the registers: long enough that leaving
 /// costs little, short enough that the gradients stay in the first-level cache.
 const PATCH_PIXELS: usize = 128;
-/// Gradients are copied side by side where they are read at least so many times (and where the last panel has fewer
-/// columns than are read): at strides of many channels they would not stay in the first-level cache.
-const WORTH_COPYING: usize = 64;
 /// Partial sums of a weight gradient: at most so many, and not more floats than these in all (16 MiB) beyond four.
 const PARTS: usize = 32;
 const PARTS_FLOATS: usize = 4 * 1024 * 1024;
 /// Up to so many output channels a convolution is done tap by tap, see [`forward_by_taps`].
 const FEW_CHANNELS: usize = 4;
-/// Floats of tap products kept at a time (2 MiB).
-const TAP_FLOATS: usize = 512 * 1024;
-
 /// The shape of a convolution of stride one that keeps the size of its images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConvolutionShape {
@@ -269,12 +263,13 @@ fn forward_by_taps(
     let point = ConvolutionShape { channels_out: products, kernel: 1, dilation: 1, ..*shape };
     let layout = Layout::new(&point);
     let margin = shape.margin();
-    let zeros = vec![0.0; products + 24];
+    let pitch = panels.width();
+    let zeros = vec![0.0; pitch];
     let slope = activation.slope();
     let row_out = width * channels_out;
     let image_in = shape.image_pixels() * channels_in;
-    // A band's margins are worked out twice, so it is several times as high.
-    let band_rows = (TAP_FLOATS / (width * products)).saturating_sub(2 * margin).max(6 * margin).min(height);
+    // Sixteen bands or more to share, but the products in a band's margins are made twice.
+    let band_rows = (shape.batch * height).div_ceil(16).max(6 * margin).min(height);
     let tasks = out.par_chunks_mut(height * row_out).enumerate();
     let tasks = tasks.flat_map(|(image, out)| {
         out.par_chunks_mut(band_rows * row_out).enumerate().map(move |(band, out)| (image, band, out))
@@ -282,51 +277,58 @@ fn forward_by_taps(
     tasks.for_each(|(image, band, out)| {
         let y = band * band_rows;
         let rows = out.len() / row_out;
-        let (first, end) = (y.saturating_sub(margin), (y + rows + margin).min(height));
+        match skip {
+            Some(skip) => out.copy_from_slice(&skip[(image * height + y) * row_out..][..rows * row_out]),
+            None => out.fill(0.0),
+        }
+        let image_values = &input[image * image_in..(image + 1) * image_in];
         with_scratch(|scratch, unused| {
-            let image_values = &input[image * image_in..(image + 1) * image_in];
-            let windows = layout.windows(image_values, first, end - first, unused);
-            let sums = sized(scratch, (end - first) * width * products);
-            for panel in panels.iter() {
-                let columns = Columns { first: panel.first, count: panel.count, all: products };
-                let finish = Finish { bias: &zeros[..panel.width], skip: None, slope: 1.0 };
-                block::multiply(&windows, (end - first) * width, panel.values, panel.width, columns, finish, sums);
-            }
-            for (row, out) in out.chunks_exact_mut(row_out).enumerate() {
-                match skip {
-                    Some(skip) => out.copy_from_slice(&skip[(image * height + y + row) * row_out..][..row_out]),
-                    None => out.fill(0.0),
+            let products = sized(scratch, width * pitch);
+            for from in y.saturating_sub(margin)..(y + rows + margin).min(height) {
+                let windows = layout.windows(image_values, from, 1, unused);
+                for panel in panels.iter() {
+                    let columns = Columns { first: panel.first, count: panel.width, all: pitch };
+                    let finish = Finish { bias: &zeros[..panel.width], skip: None, slope: 1.0 };
+                    block::multiply(&windows, width, panel.values, panel.width, columns, finish, products);
                 }
-                for ky in 0..kernel {
-                    let from = (y + row + ky * dilation).checked_sub(margin).filter(|&from| from < height);
-                    let Some(from) = from else { continue };
-                    let sums = &sums[(from - first) * width * products..][..width * products];
-                    for kx in 0..kernel {
-                        let shift = kx * dilation;
-                        let left = margin.saturating_sub(shift).min(width);
-                        let right = (width + margin).saturating_sub(shift).min(width);
-                        if left >= right {
-                            continue;
-                        }
-                        let place = (ky * kernel + kx) * channels_out;
-                        let sums = sums[(left + shift - margin) * products..].chunks_exact(products);
-                        let out = out[left * channels_out..right * channels_out].chunks_exact_mut(channels_out);
-                        for (out, sums) in out.zip(sums) {
-                            for (out, sum) in out.iter_mut().zip(&sums[place..place + channels_out]) {
-                                *out += sum;
-                            }
-                        }
+                for (ky, kx) in (0..kernel).flat_map(|ky| (0..kernel).map(move |kx| (ky, kx))) {
+                    // The row that sees this one through its tap ky.
+                    let row = (from + margin).checked_sub(ky * dilation + y).filter(|&row| row < rows);
+                    let Some(row) = row else { continue };
+                    let shift = kx * dilation;
+                    let left = margin.saturating_sub(shift).min(width);
+                    let right = (width + margin).saturating_sub(shift).min(width);
+                    if left >= right {
+                        continue;
                     }
-                }
-                for out in out.chunks_exact_mut(channels_out) {
-                    for (out, bias) in out.iter_mut().zip(bias) {
-                        let value = *out + bias;
-                        *out = if value > 0.0 { value } else { value * slope };
-                    }
+                    let out = &mut out[row * row_out + left * channels_out..row * row_out + right * channels_out];
+                    let products = &products[(left + shift - margin) * pitch..];
+                    add_tap(out, channels_out, products, pitch, (ky * kernel + kx) * channels_out);
                 }
             }
         });
+        for out in out.chunks_exact_mut(channels_out) {
+            for (out, bias) in out.iter_mut().zip(bias) {
+                let value = *out + bias;
+                *out = if value > 0.0 { value } else { value * slope };
+            }
+        }
     });
+}
+
+/// Adds the products at `place` of every pixel to the channels of its output.
+fn add_tap(out: &mut [f32], channels: usize, products: &[f32], pitch: usize, place: usize) {
+    if channels == 1 {
+        for (out, products) in out.iter_mut().zip(products.chunks_exact(pitch)) {
+            *out += products[place];
+        }
+    } else {
+        for (out, products) in out.chunks_exact_mut(channels).zip(products.chunks_exact(pitch)) {
+            for (out, product) in out.iter_mut().zip(&products[place..place + channels]) {
+                *out += product;
+            }
+        }
+    }
 }
 
 /// Correlates the windows of `input` with `gradient`, summed over all pixels, and calls `put(tap, channel_in,
@@ -396,9 +398,11 @@ fn correlate_band(
                     let count = panel_width.min(channels_out - first);
                     let row_floats = width * channels_out;
                     let from = &gradient[((y + top) * width + left) * channels_out + first..];
-                    let gradients = if count == panel_width && values_per_panel_column < WORTH_COPYING {
+                    let gradients = if count == panel_width && layout.is_single() {
                         Gradients { values: from, pitch_x: channels_out, pitch_y: row_floats }
                     } else {
+                        // The last panel has fewer columns than are read; and at strides of many channels
+                        // gradients would not stay in the first-level cache.
                         let pitch_y = patch.columns * panel_width;
                         let packed = sized(packed, patch.rows * pitch_y);
                         for (packed, from) in packed.chunks_exact_mut(pitch_y).zip(from.chunks(row_floats)) {

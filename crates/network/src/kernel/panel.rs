@@ -61,6 +61,11 @@ impl Panels {
         panels
     }
 
+    /// Columns of all panels together, those of zeros among them.
+    pub(super) fn width(&self) -> usize {
+        self.widths.iter().sum()
+    }
+
     /// The panels in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = Panel<'_>> {
         let mut first = 0;

@@ -95,12 +95,17 @@ impl Layout {
             Source::Image => &image[y * self.pitch_y..(y + rows) * self.pitch_y],
             Source::Padded => self.pad(image, y, rows, scratch),
         };
-        let reach = if self.length == 1 {
+        let reach = if self.is_single() {
             Reach::Single { offsets: &self.starts, span: self.starts.last().map_or(0, |last| last + 1) }
         } else {
             Reach::Runs { segments: &self.starts, length: self.length }
         };
         Windows { values, width: self.shape.width, pitch_x: self.pitch_x, pitch_y: self.pitch_y, reach }
+    }
+
+    /// Whether the values of a window are read one by one.
+    pub(super) fn is_single(&self) -> bool {
+        self.length == 1
     }
 
     fn pad<'a>(&self, image: &[f32], y: usize, rows: usize, scratch: &'a mut Vec<f32>) -> &'a [f32] {
