@@ -19,7 +19,9 @@ pub enum CalibrationError {
         knots: Vec<[f64; 2]>,
     },
     /// Too little to fit to.
-    #[error("{found} detections with known truth cannot be calibrated with, at least {needed} are needed; use more images")]
+    #[error(
+        "{found} detections with known truth cannot be calibrated with, at least {needed} are needed; use more images"
+    )]
     TooFew {
         /// Number of usable detections.
         found: usize,
@@ -252,10 +254,7 @@ mod tests {
         assert!((ProbabilityCalibration::fit(&sure).unwrap().apply(1.0) - 0.9).abs() < 0.01);
         let none: Vec<(f64, bool)> = (0..200).map(|_| (0.0, false)).collect();
         assert!(ProbabilityCalibration::fit(&none).unwrap().apply(0.0) < 0.01);
-        assert_eq!(
-            ProbabilityCalibration::fit(&sure[..79]),
-            Err(CalibrationError::TooFew { found: 79, needed: 80 })
-        );
+        assert_eq!(ProbabilityCalibration::fit(&sure[..79]), Err(CalibrationError::TooFew { found: 79, needed: 80 }));
     }
 
     #[test]

@@ -131,7 +131,11 @@ struct Gathered {
 impl<'a> Shares<'a> {
     fn of(map: &'a ConfidenceMap) -> Shares<'a> {
         let cells = (map.grid.ny, map.grid.nx);
-        assert_eq!(map.share.dim(), (map.species.len(), cells.0, cells.1), "shares must be [species, y, x] of the grid");
+        assert_eq!(
+            map.share.dim(),
+            (map.species.len(), cells.0, cells.1),
+            "shares must be [species, y, x] of the grid"
+        );
         assert_eq!(map.offset_cells.dim(), (2, cells.0, cells.1), "offsets must be [2, y, x] of the grid");
         for layer in [&map.offset_sigma_cells, &map.atoms, &map.atoms_sigma] {
             assert_eq!(layer.dim(), cells, "uncertainties and atoms must be [y, x] of the grid");
@@ -205,9 +209,11 @@ impl<'a> Shares<'a> {
             .map_init(Vec::new, |rivals, index| {
                 rivals.clear();
                 let place = places[index];
-                rivals.extend(grid.within(place, 2.0 * radius).filter(|(other, _)| *other != index).map(|(other, _)| {
-                    (places[other], other < index)
-                }));
+                rivals.extend(
+                    grid.within(place, 2.0 * radius)
+                        .filter(|(other, _)| *other != index)
+                        .map(|(other, _)| (places[other], other < index)),
+                );
                 self.gather_one(place, radius, rivals)
             })
             .collect()
@@ -371,8 +377,11 @@ mod tests {
     fn every_column_of_an_ideal_map_is_read_back() {
         let truth: Vec<DVec2> = apart(scattered(600, 38.0, 5), 1.42).iter().map(|place| *place + 1.0).collect();
         assert!(truth.len() > 150);
-        let columns: Vec<(DVec2, usize, f64)> =
-            truth.iter().enumerate().map(|(index, place)| (*place, index % 2, 0.55 + 0.4 * (index % 7) as f64 / 7.0)).collect();
+        let columns: Vec<(DVec2, usize, f64)> = truth
+            .iter()
+            .enumerate()
+            .map(|(index, place)| (*place, index % 2, 0.55 + 0.4 * (index % 7) as f64 / 7.0))
+            .collect();
         let found = find_columns(&ideal(&columns, 40.0), &ColumnSettings::default());
         let pairs = pair(&places(&found), &truth, 0.5);
         assert_eq!((pairs.len(), found.len()), (truth.len(), truth.len()));
@@ -415,7 +424,8 @@ mod tests {
         let empty = ideal(&[], 10.0);
         let mut settings = ColumnSettings::default();
         assert!(find_columns(&weak, &settings).is_empty() && find_columns(&empty, &settings).is_empty());
-        settings.probability_calibration = ProbabilityCalibration::new(vec![[0.0, 0.0], [0.2, 0.7], [1.0, 1.0]]).unwrap();
+        settings.probability_calibration =
+            ProbabilityCalibration::new(vec![[0.0, 0.0], [0.2, 0.7], [1.0, 1.0]]).unwrap();
         settings.position_sigma_scale = 2.0;
         let found = find_columns(&weak, &settings);
         assert!((found[0].probability - 0.7375).abs() < 1e-5 && (found[0].position_sigma_angstrom - 0.08).abs() < 1e-6);

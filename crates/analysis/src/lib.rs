@@ -4,11 +4,16 @@
 
 pub mod calibration;
 pub mod columns;
+pub mod cramer_rao;
+pub mod laplacian;
 pub mod lattice;
 pub mod matching;
 pub mod neighbours;
 pub mod normalise;
+pub mod reliability;
 pub mod resample;
+pub mod score;
+pub mod statistics;
 
 /// Random places for tests.
 #[cfg(test)]
