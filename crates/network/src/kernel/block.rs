@@ -181,6 +181,13 @@ impl Pixels {
     #[inline(always)]
     fn next<const ROWS: usize>(&mut self, windows: &Windows<'_>, count: usize) -> [usize; ROWS] {
         let mut starts = [self.row_start + self.x * windows.pitch_x; ROWS];
+        if self.x + ROWS < windows.width {
+            for (row, start) in starts.iter_mut().enumerate() {
+                *start += row * windows.pitch_x;
+            }
+            self.x += ROWS;
+            return starts;
+        }
         for start in starts.iter_mut().take(count) {
             *start = self.row_start + self.x * windows.pitch_x;
             self.x += 1;
@@ -213,9 +220,7 @@ fn multiply_runs<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
             let runs = runs_of(&windows.values[*segment..], starts, length);
             sums = add_products::<FUSED, ROWS, EIGHTS>(runs, weights, sums);
         }
-        for (row, sums) in sums.iter().enumerate().take(count) {
-            store::<EIGHTS>(*sums, (pixel + row) * columns.all + columns.first, columns.count, finish, out);
-        }
+        store(sums, pixel, count, columns, finish, out);
     }
 }
 
@@ -244,9 +249,7 @@ fn multiply_single<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
                 }
             }
         }
-        for (row, sums) in sums.iter().enumerate().take(count) {
-            store::<EIGHTS>(*sums, (pixel + row) * columns.all + columns.first, columns.count, finish, out);
-        }
+        store(sums, pixel, count, columns, finish, out);
     }
 }
 
@@ -285,54 +288,73 @@ fn add_products<const FUSED: bool, const ROWS: usize, const EIGHTS: usize>(
     sums
 }
 
-/// Writes `count` sums to `out[at..]`.
+/// Finishes the sums of the block's first `count` pixels, the first of which is `pixel`, and writes them.
 #[inline(always)]
-fn store<const EIGHTS: usize>(sums: [Eight; EIGHTS], at: usize, count: usize, finish: Finish<'_>, out: &mut [f32]) {
-    let bias = rows_of::<EIGHTS>(finish.bias)[0];
-    let sums = match finish.skip {
-        None => plus(sums, bias),
-        Some(skip) if count == 8 * EIGHTS => plus(plus(sums, bias), rows_of::<EIGHTS>(&skip[at..at + 8 * EIGHTS])[0]),
-        Some(skip) => {
-            let mut all = [[0.0; 8]; EIGHTS];
-            for (into, skip) in all.as_flattened_mut().iter_mut().zip(&skip[at..at + count]) {
-                *into = *skip;
+fn store<const ROWS: usize, const EIGHTS: usize>(
+    sums: [[Eight; EIGHTS]; ROWS],
+    pixel: usize,
+    count: usize,
+    columns: Columns,
+    finish: Finish<'_>,
+    out: &mut [f32],
+) {
+    let first = pixel * columns.all + columns.first;
+    if count == ROWS && columns.count == 8 * EIGHTS {
+        // Rows counted by a constant: the sums stay in registers.
+        for row in 0..ROWS {
+            let at = first + row * columns.all;
+            let out = &mut out[at..at + 8 * EIGHTS];
+            let skip = finish.skip.map(|skip| &skip[at..at + 8 * EIGHTS]);
+            for eight in 0..EIGHTS {
+                let bias = finish.bias.as_chunks::<8>().0[eight];
+                let skip = skip.map(|skip| skip.as_chunks::<8>().0[eight]);
+                out.as_chunks_mut::<8>().0[eight] = finished(sums[row][eight], bias, skip, finish.slope);
             }
-            plus(plus(sums, bias), all)
         }
-    };
-    let sums = if finish.slope == 1.0 { sums } else { bent(sums, finish.slope) };
-    if count == 8 * EIGHTS {
-        out[at..at + 8 * EIGHTS].copy_from_slice(sums.as_flattened());
     } else {
-        for (out, sum) in out[at..at + count].iter_mut().zip(sums.as_flattened()) {
-            *out = *sum;
+        let kept = sums;
+        for (row, sums) in kept.iter().enumerate().take(count) {
+            let at = first + row * columns.all;
+            for (eight, out) in out[at..at + columns.count].chunks_mut(8).enumerate() {
+                let bias = finish.bias.as_chunks::<8>().0[eight];
+                let skip = finish.skip.map(|skip| {
+                    let mut values = [0.0; 8];
+                    for (value, skip) in values.iter_mut().zip(&skip[at + 8 * eight..at + columns.count]) {
+                        *value = *skip;
+                    }
+                    values
+                });
+                let values = finished(sums[eight], bias, skip, finish.slope);
+                for (out, value) in out.iter_mut().zip(&values) {
+                    *out = *value;
+                }
+            }
         }
     }
 }
 
+/// The sum with bias and skip added; what is below zero then, times the slope.
+///
+/// Into an array of its own: in place it would become masked stores, which some processors are very slow at.
 #[inline(always)]
-fn plus<const EIGHTS: usize>(a: [Eight; EIGHTS], b: [Eight; EIGHTS]) -> [Eight; EIGHTS] {
-    let mut sums = [[0.0; 8]; EIGHTS];
-    for eight in 0..EIGHTS {
+fn finished(sum: Eight, bias: Eight, skip: Option<Eight>, slope: f32) -> Eight {
+    let mut values = [0.0; 8];
+    for lane in 0..8 {
+        values[lane] = sum[lane] + bias[lane];
+    }
+    if let Some(skip) = skip {
         for lane in 0..8 {
-            sums[eight][lane] = a[eight][lane] + b[eight][lane];
+            values[lane] += skip[lane];
         }
     }
-    sums
-}
-
-/// Values below zero times the slope; into an array of its own, for in place it would become masked stores, which some
-/// processors are very slow at.
-#[inline(always)]
-fn bent<const EIGHTS: usize>(values: [Eight; EIGHTS], slope: f32) -> [Eight; EIGHTS] {
-    let mut bent = [[0.0; 8]; EIGHTS];
-    for eight in 0..EIGHTS {
+    if slope != 1.0 {
+        let mut bent = [0.0; 8];
         for lane in 0..8 {
-            let value = values[eight][lane];
-            bent[eight][lane] = if value > 0.0 { value } else { value * slope };
+            bent[lane] = if values[lane] > 0.0 { values[lane] } else { values[lane] * slope };
         }
+        values = bent;
     }
-    bent
+    values
 }
 
 /// The gradients that [`accumulate`] reads: of every pixel of a patch as many columns as the panel has; and no others in
