@@ -114,11 +114,29 @@ impl Lens {
         let [shift_x, shift_y] = self.shift_angstrom[focus];
         let to_middle = 0.5 * (binning - 1) as f64;
         let shift = [shift_x + to_middle * detector.pixel_x_angstrom, shift_y + to_middle * detector.pixel_y_angstrom];
-        let image = resample(&sum, first.grid(), detector.nx, detector.ny, |kx, ky| self.motion.transfer(kx, ky))?;
+        let image = self.blurred(&sum, first.grid(), detector)?;
         if shift == [0.0; 2] {
             return Ok(image);
         }
         Ok(atomlens_simulate::resample::shift(&image, detector, shift)?)
+    }
+}
+
+impl Lens {
+    /// The intensity on the detector's pixels, blurred by motion.
+    fn blurred(&self, intensity: &Array2<f32>, grid: Grid, detector: Grid) -> Result<Array2<f32>, DatasetError> {
+        let (nx, ny) = (detector.nx, detector.ny);
+        if self.motion.drift_angstrom != [0.0; 2] {
+            return Ok(resample(intensity, grid, nx, ny, |kx, ky| self.motion.transfer(kx, ky))?);
+        }
+        // Vibration alone is a product of factors along x and along y, of which there are few: exponentials for
+        // every frequency of the plane would take longer than its transform.
+        let field = [detector.field_x_angstrom(), detector.field_y_angstrom()];
+        let orders = nx.max(ny).max(grid.nx).max(grid.ny) / 2 + 1;
+        let along_x: Vec<f64> = (0..=orders).map(|n| self.motion.transfer(n as f64 / field[0], 0.0)).collect();
+        let along_y: Vec<f64> = (0..=orders).map(|n| self.motion.transfer(0.0, n as f64 / field[1])).collect();
+        let order = |k: f64, field: f64| (k.abs() * field + 0.5) as usize;
+        Ok(resample(intensity, grid, nx, ny, |kx, ky| along_x[order(kx, field[0])] * along_y[order(ky, field[1])])?)
     }
 }
 

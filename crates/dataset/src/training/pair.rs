@@ -7,6 +7,7 @@ use atomlens_analysis::resample::resample;
 use atomlens_core::grid::next_fast_length;
 use atomlens_core::{Column, Grid, RandomStream, SeedPath};
 use atomlens_simulate::ExitWave;
+use atomlens_simulate::camera::TransferCurve;
 use atomlens_specimen::{Specimen, SpecimenError};
 use ndarray::{Array2, Array3, Axis, s};
 use rand::RngExt;
@@ -168,7 +169,9 @@ impl Source for Pairs {
         let seed = part.simulator.seed().child("image").index(index);
         let lens = Lens::draw(&recipe.optics, exposed.beam_tilt_mrad, &mut seed.child("optics").stream())?;
         let mut random = seed.child("camera").stream();
-        let camera = part.simulator.camera(&mut random)?;
+        let mut camera = part.simulator.camera(&mut random)?;
+        camera.mtf = tabulated(camera.mtf);
+        camera.ntf = camera.ntf.map(tabulated);
         let dose_e_per_a2 = recipe.camera.dose_e_per_a2.sample(&mut random);
         let window =
             Window::draw(&exposed.view, part.pixel_size_angstrom.sample(&mut random), self.field_px, &mut random);
@@ -217,6 +220,17 @@ impl Source for Pairs {
                 dose_e_per_a2,
             },
         })
+    }
+}
+
+/// The curve as a table, as that of a measured camera is: raising to powers for every pixel takes longer than all else.
+fn tabulated(curve: TransferCurve) -> TransferCurve {
+    const LAST: usize = 512;
+    match curve {
+        TransferCurve::Parametric { .. } => {
+            TransferCurve::Table((0..=LAST).map(|index| curve.at(index as f64 / LAST as f64)).collect())
+        }
+        other => other,
     }
 }
 

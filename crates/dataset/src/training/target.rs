@@ -120,16 +120,12 @@ impl Target {
             columns: Vec::new(),
         };
         let inside = |place: f64| (-0.5 * PIXEL_ANGSTROM..(field_px as f64 - 0.5) * PIXEL_ANGSTROM).contains(&place);
+        let crowded = crowded(&columns);
         let mut nearest = Array2::from_elem((cells, cells), f64::INFINITY);
         for (index, column) in columns.iter().enumerate() {
             target.add_share(column);
             target.add_nearest(column, &mut nearest);
-            let crowded = columns.iter().enumerate().any(|(other, near)| {
-                other != index
-                    && (near.x_angstrom - column.x_angstrom).hypot(near.y_angstrom - column.y_angstrom)
-                        < CLOSEST_ANGSTROM
-            });
-            if crowded {
+            if crowded[index] {
                 for (cell, _, _) in cells_around(&grid, column) {
                     target.ignore[cell] = true;
                 }
@@ -166,6 +162,26 @@ impl Target {
             }
         }
     }
+}
+
+/// Which columns have another nearer than [`CLOSEST_ANGSTROM`].
+fn crowded(columns: &[TrueColumn]) -> Vec<bool> {
+    let mut along_x: Vec<usize> = (0..columns.len()).collect();
+    along_x.sort_by(|&a, &b| columns[a].x_angstrom.total_cmp(&columns[b].x_angstrom));
+    let mut crowded = vec![false; columns.len()];
+    for (rank, &a) in along_x.iter().enumerate() {
+        for &b in &along_x[rank + 1..] {
+            let apart_x = columns[b].x_angstrom - columns[a].x_angstrom;
+            if apart_x >= CLOSEST_ANGSTROM {
+                break;
+            }
+            if apart_x.hypot(columns[b].y_angstrom - columns[a].y_angstrom) < CLOSEST_ANGSTROM {
+                crowded[a] = true;
+                crowded[b] = true;
+            }
+        }
+    }
+    crowded
 }
 
 /// Cells within reach of a column, with the way from their centre to it, in cells.
