@@ -4,6 +4,11 @@
 //! the 32 of NEON, 4 lanes each) with what one step needs beside them. Written as plain loops over arrays of fixed
 //! size, which the compiler turns into vector instructions, and compiled for several instruction sets.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "loops counted by constants are what the compiler unrolls into registers"
+)]
+
 use multiversion::{multiversion, target::target_cfg_f};
 
 use super::window::{Reach, Windows};

@@ -15,7 +15,7 @@ const PATCH_PIXELS: usize = 128;
 const PARTS: usize = 32;
 const PARTS_FLOATS: usize = 4 * 1024 * 1024;
 /// Up to so many output channels a convolution is done tap by tap, see [`forward_by_taps`].
-const FEW_CHANNELS: usize = 2;
+const FEW_CHANNELS: usize = 3;
 /// The shape of a convolution of stride one that keeps the size of its images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConvolutionShape {
