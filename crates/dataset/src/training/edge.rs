@@ -17,10 +17,10 @@ pub(super) fn thin(specimen: &mut Specimen, settings: &EdgeSettings, seed: SeedP
     let mut random = seed.stream();
     let removed = settings.removed_fraction.sample(&mut random);
     let thinned = settings.thinned_fraction.sample(&mut random);
-    let edge = edge_columns(&specimen.columns);
-    if removed <= 0.0 && thinned <= 0.0 || edge.len() == specimen.columns.len() {
+    if removed <= 0.0 && thinned <= 0.0 {
         return;
     }
+    let edge = edge_columns(&specimen.columns);
     let atoms = &mut specimen.structure.atoms;
     let mut keep = vec![true; atoms.len()];
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); specimen.columns.len()];
@@ -55,7 +55,8 @@ fn edge_columns(columns: &[Column]) -> Vec<usize> {
     let of_specimen: Vec<usize> =
         (0..columns.len()).filter(|&index| columns[index].role == ColumnRole::Specimen).collect();
     let distance = |a: usize, b: usize| {
-        (columns[a].x_angstrom - columns[b].x_angstrom).hypot(columns[a].y_angstrom - columns[b].y_angstrom)
+        let (dx, dy) = (columns[a].x_angstrom - columns[b].x_angstrom, columns[a].y_angstrom - columns[b].y_angstrom);
+        (dx * dx + dy * dy).sqrt()
     };
     let others = |a: usize| of_specimen.iter().filter(move |&&b| b != a).map(move |&b| distance(a, b));
     let mut nearest: Vec<f64> = of_specimen.iter().map(|&a| others(a).fold(f64::INFINITY, f64::min)).collect();

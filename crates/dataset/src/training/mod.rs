@@ -122,3 +122,92 @@ impl Iterator for TrainingStream {
         self.0.next()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Small gold particles in a well-set microscope, atoms all of one contrast.
+    fn mixture() -> Mixture {
+        let recipe = "
+            name = 'gold'
+            [image]
+            pixels = 100
+            pixel_size_angstrom = 0.3
+            margin_angstrom = 0
+            [wave]
+            energy_kev = 300
+            sampling_angstrom = 0.2
+            slice_thickness_angstrom = 2
+            [specimen.body]
+            kind = 'nanoparticle'
+            element = 'Au'
+            radius_angstrom = 6
+            [specimen.stage]
+            tilt_degree = 0
+            margin_angstrom = 2
+            [optics]
+            defocus_angstrom = 60
+            cs_angstrom = -8e4
+            focal_spread = { one_over_e_angstrom = 30 }
+            [camera]
+            dose_e_per_a2 = 1e5";
+        let text = "
+            name = 'test'
+            description = 'a mixture of one'
+            labels = 'particle'
+            field_px = 120
+            images_per_wave = 4
+            pixel_size_angstrom = { uniform = [0.1, 0.25] }
+            [[part]]
+            recipe = 'gold'
+            weight = 1";
+        Mixture::parse(text, &|name| (name == "gold").then(|| recipe.to_owned())).unwrap()
+    }
+
+    fn pairs(threads: usize, count: usize) -> Vec<TrainingPair> {
+        let settings = StreamSettings { rotation: 3, ..StreamSettings::for_training(threads) };
+        let stream = TrainingStream::new(&mixture(), 5, settings).unwrap();
+        stream.take(count).collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn the_truth_lies_on_the_atoms_whichever_way_the_image_is_turned() {
+        let mut seen = 0;
+        for pair in pairs(2, 24) {
+            assert_eq!(pair.input.dim(), (1, 120, 120));
+            assert_eq!(pair.target.share.dim(), (2, 60, 60));
+            let at = |dx: f64, dy: f64| {
+                let values = pair.target.columns.iter().filter_map(|column| {
+                    let x = ((column.x_angstrom + dx) / PIXEL_ANGSTROM).round() as usize;
+                    let y = ((column.y_angstrom + dy) / PIXEL_ANGSTROM).round() as usize;
+                    pair.input.get([0, y, x]).map(|value| f64::from(*value))
+                });
+                let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+                sum / count
+            };
+            if pair.target.columns.len() < 12 {
+                continue;
+            }
+            seen += 1;
+            let on_atoms = at(0.0, 0.0);
+            for (dx, dy) in [(0.8, 0.0), (-0.8, 0.0), (0.0, 0.8), (0.0, -0.8)] {
+                let beside = at(dx, dy);
+                assert!(
+                    on_atoms.abs() > 1.5 * beside.abs() && on_atoms.abs() > 0.8,
+                    "{on_atoms:.2} on the atoms, {beside:.2} beside them"
+                );
+            }
+        }
+        assert!(seen > 12, "{seen} pairs with enough columns");
+    }
+
+    #[test]
+    fn threads_do_not_matter_and_images_of_a_specimen_differ() {
+        let one = pairs(1, 12);
+        assert_eq!(one, pairs(3, 12));
+        let specimens: std::collections::BTreeSet<u64> = one.iter().map(|pair| pair.drawn.specimen).collect();
+        assert!(specimens.len() < 12 && specimens.len() > 2);
+        assert!(one.iter().skip(1).all(|pair| pair.input != one[0].input));
+    }
+}
