@@ -7,6 +7,7 @@
 pub mod completeness;
 pub mod known;
 pub mod pixel_size;
+mod significance;
 pub mod spacing;
 pub mod spectrum;
 

@@ -205,7 +205,7 @@ pub fn lattice_vectors(columns: &[ColumnPlace]) -> Result<LatticeVectors, NoSpac
         let steps = (cluster.mean.length() / distance).min(0.6 * side);
         cluster.count as f64 / (1.0 - 0.8 * steps / side).max(0.2)
     };
-    clusters.retain(|cluster| share(cluster) > 0.66 * most as f64 && cluster.count >= 3);
+    clusters.retain(|cluster| share(cluster) > (0.66 * most as f64).max(0.45 * found as f64) && cluster.count >= 3);
     clusters.sort_by(|a, b| a.mean.length().total_cmp(&b.mean.length()));
     let first = clusters.first().ok_or(NoSpacing::NoOrder { found })?;
     let crossed = |cluster: &&Cluster| {
@@ -217,10 +217,11 @@ pub fn lattice_vectors(columns: &[ColumnPlace]) -> Result<LatticeVectors, NoSpac
     if vectors[0].length() > vectors[1].length() {
         vectors = [vectors[1], -vectors[0]];
     }
-    let near: Vec<f64> = nearest.iter().copied().filter(|d| (d / distance - 1.0).abs() < 0.35).collect();
-    let mean = near.iter().sum::<f64>() / near.len() as f64;
-    let spread = (near.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / near.len() as f64).sqrt();
-    Ok(LatticeVectors { vectors, sigma, neighbour_distance: distance, neighbour_spread: spread })
+    // All bonds, not only each column's shortest, which noise makes shorter.
+    let bonds: Vec<f64> = differences.iter().map(|v| v.length()).filter(|d| (d / distance - 1.0).abs() < 0.2).collect();
+    let mean = bonds.iter().sum::<f64>() / bonds.len().max(1) as f64;
+    let spread = (bonds.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / bonds.len().max(1) as f64).sqrt();
+    Ok(LatticeVectors { vectors, sigma, neighbour_distance: mean, neighbour_spread: spread })
 }
 
 /// Lays columns on the lattice of a zone axis. `scale_angstrom` is about what a unit of the columns is in angstrom
@@ -656,4 +657,121 @@ fn nearest_other(index: &Neighbours, place: DVec2, spread: f64) -> Option<f64> {
         reach *= 2.0;
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use atomlens_core::SeedPath;
+    use rand_distr::{Distribution, Normal};
+
+    use super::*;
+    use crate::lattice::{KnownLattice, completeness};
+    use crate::test_places::{apart, scattered};
+
+    const PIXEL: f64 = 0.12;
+
+    fn zone(name: &str, index: usize) -> Zone {
+        KnownLattice::named(name).unwrap().zones[index].clone()
+    }
+
+    /// The columns of a zone within a disc, in pixels, off their places by `sigma`, bent by `bend`.
+    fn columns(zone: &Zone, radius: f64, sigma: f64, bend: impl Fn(DVec2) -> DVec2) -> Vec<ColumnPlace> {
+        let mut random = SeedPath::new(11).stream();
+        let normal = Normal::new(0.0, sigma).unwrap();
+        let turn = DVec2::from_angle(0.37);
+        let [a1, a2] = zone.cell_angstrom.map(|v| turn.rotate(v) / PIXEL);
+        let most = (2.0 * radius / a1.length().min(a2.length())) as i32 + 2;
+        let mut columns = Vec::new();
+        for n in -most..=most {
+            for m in -most..=most {
+                for site in &zone.sites {
+                    let cell = site.fractional + DVec2::new(f64::from(n), f64::from(m));
+                    let at = a1 * cell.x + a2 * cell.y;
+                    if at.length() < radius {
+                        let jitter = DVec2::new(normal.sample(&mut random), normal.sample(&mut random));
+                        columns.push(ColumnPlace { place: bend(at) + jitter + 300.0, sigma });
+                    }
+                }
+            }
+        }
+        columns
+    }
+
+    #[test]
+    fn vectors_of_a_honeycomb_and_of_a_small_particle() {
+        let graphene = columns(&zone("graphene", 0), 250.0, 0.4, |at| at);
+        let found = lattice_vectors(&graphene).unwrap();
+        for vector in found.vectors {
+            assert!((vector.length() * PIXEL - 2.461).abs() < 0.01, "{found:?}");
+        }
+        let angle = found.vectors[0].angle_to(found.vectors[1]).to_degrees().abs();
+        assert!((angle - 60.0).abs() < 0.5 || (angle - 120.0).abs() < 0.5, "{angle}");
+        assert!((found.neighbour_distance * PIXEL - 1.421).abs() < 0.05);
+        let gold = columns(&zone("Au", 0), 65.0, 0.5, |at| at);
+        assert!((20..40).contains(&gold.len()));
+        let found = lattice_vectors(&gold).unwrap();
+        assert!((found.vectors[0].length() * PIXEL - 2.498).abs() < 0.03, "{found:?}");
+        assert!(
+            (found.vectors[1].length() * PIXEL - 2.885).abs() < 0.03
+                || (found.vectors[1].length() * PIXEL - 2.498).abs() < 0.03,
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn the_check_says_how_far_off_a_pixel_size_is() {
+        for (name, index, radius) in
+            [("graphene", 0, 200.0), ("Au", 0, 80.0), ("Au", 1, 90.0), ("MoS2", 0, 200.0), ("CeO2", 0, 120.0)]
+        {
+            let zone = zone(name, index);
+            let columns = columns(&zone, radius, 0.5, |at| at);
+            // Asked with a pixel size that is 4 % off.
+            let fit = fit_lattice(&columns, &zone, 1.04 * PIXEL).unwrap();
+            assert_eq!(fit.numbered(), columns.len(), "{name} {}", zone.label);
+            let off = fit.scale_angstrom / PIXEL - 1.0;
+            assert!(off.abs() < 0.005 && off.abs() < 4.0 * fit.scale_sigma_angstrom / PIXEL, "{name}: {off}");
+            let check = fit.check(1.02 * PIXEL);
+            assert!(check.is_off() && (check.deviation_percent - 2.0).abs() < 0.5, "{check}");
+            assert!(check.to_string().contains("off by +"), "{check}");
+            assert!(!fit.check(PIXEL).is_off(), "{}", fit.check(PIXEL));
+            assert!(fit.anisotropy < 0.01 && fit.residual_rms < 1.2, "{fit:?}");
+        }
+    }
+
+    #[test]
+    fn vacancies_are_found_in_a_bent_sheet() {
+        let zone = zone("graphene", 0);
+        // Barrel distortion of 1.5 % at the border, and shear.
+        let bend = |at: DVec2| at * (1.0 - 0.015 * (at / 350.0).length_squared()) + DVec2::new(0.01 * at.y, 0.0);
+        let all = columns(&zone, 350.0, 0.8, bend);
+        let missing = [100, 401, 402, 1000, 1500];
+        let mut kept: Vec<ColumnPlace> =
+            all.iter().enumerate().filter(|(i, _)| !missing.contains(i)).map(|(_, column)| *column).collect();
+        // A column where there is no place: in the middle of a ring.
+        kept.push(ColumnPlace { place: DVec2::splat(300.0), sigma: 0.8 });
+        let fit = fit_lattice(&kept, &zone, PIXEL).unwrap();
+        assert!(fit.numbered() >= kept.len() - 1);
+        let inside = |place: DVec2| (place - 300.0).length() < 320.0;
+        let found = completeness(&kept, &fit, inside, 2);
+        let expected: Vec<DVec2> = missing.iter().map(|&i| all[i].place).filter(|place| inside(*place)).collect();
+        assert_eq!(found.vacant.len(), expected.len(), "{:?}", found.vacant);
+        for place in expected {
+            assert!(found.vacant.iter().any(|(_, at)| (*at - place).length() < 4.0));
+        }
+        assert_eq!(found.filled + found.vacant.len(), found.places);
+        assert_eq!(found.extra, [kept.len() - 1]);
+    }
+
+    #[test]
+    fn disorder_and_few_columns_are_refused() {
+        let zone = zone("Au", 0);
+        let random: Vec<ColumnPlace> =
+            apart(scattered(400, 300.0, 3), 9.0).into_iter().map(|place| ColumnPlace { place, sigma: 0.5 }).collect();
+        assert!(fit_lattice(&random, &zone, PIXEL).is_err());
+        assert!(matches!(lattice_vectors(&random), Err(NoSpacing::NoOrder { .. })), "{:?}", lattice_vectors(&random));
+        assert_eq!(lattice_vectors(&random[..3]), Err(NoSpacing::TooFew { found: 3 }));
+        assert!(matches!(fit_lattice(&[], &zone, PIXEL), Err(NoSpacing::TooFew { found: 0 })));
+        let one_place = vec![ColumnPlace { place: DVec2::ONE, sigma: 0.0 }; 10];
+        assert!(lattice_vectors(&one_place).is_err() && fit_lattice(&one_place, &zone, PIXEL).is_err());
+    }
 }
