@@ -6,6 +6,10 @@ use std::path::Path;
 
 use atomlens_core::DetectedColumn;
 use atomlens_report::benchmark::{self, DoseScore, ReliabilityBin, SigmaBin};
+use atomlens_report::html::{
+    DetectionReport, DoseValidation, FileReport, FramePicture, FrameReport, ModelCard, SpacingCheck, TrainingCurves,
+    TrainingStep, Validation,
+};
 use atomlens_report::{ColourBy, Mark, Overlay};
 use ndarray::Array2;
 
@@ -40,7 +44,112 @@ fn main() -> Result<(), Failure> {
         plot.write_png(folder.join(format!("{name}.png")), 720)?;
         plot.write_svg(folder.join(format!("{name}.svg")), 720)?;
     }
+    report(&counts, pixel, &columns, &species)?.write(folder.join("report.html"))?;
+    training().write(folder.join("training.html"))?;
     Ok(())
+}
+
+/// Three frames, in each of which some columns are missing.
+fn report(
+    counts: &Array2<f32>,
+    pixel: f64,
+    columns: &[DetectedColumn],
+    species: &[String],
+) -> Result<DetectionReport, Failure> {
+    let frames = (0..3)
+        .map(|index| {
+            let kept = columns.iter().enumerate().filter(|(i, _)| index == 0 || i % (index + 4) != 0);
+            Ok(FrameReport {
+                index,
+                time_s: Some(0.4 * index as f64),
+                columns: kept.map(|(_, column)| column.clone()).collect(),
+                picture: Some(FramePicture::new(counts.view(), pixel, 1024)?),
+                warnings: Vec::new(),
+            })
+        })
+        .collect::<Result<Vec<_>, Failure>>()?;
+    let spacing = |name: &str, measured_nm, expected_nm| SpacingCheck {
+        name: name.to_owned(),
+        measured_nm,
+        sigma_nm: Some(0.0009),
+        expected_nm,
+        expected_source: "Pt, a = 0.3924 nm".to_owned(),
+        tolerance: 0.02,
+    };
+    let (ny, nx) = counts.dim();
+    Ok(DetectionReport {
+        title: "Columns of particle_<1>.tif".to_owned(),
+        program: "atomlens, with numbers made up for this example".to_owned(),
+        created: "2026-01-31 12:00".to_owned(),
+        files: vec![FileReport {
+            name: "particle_<1>.tif".to_owned(),
+            frames_in_file: 30,
+            size_px: (nx, ny),
+            pixel_size_nm: 0.1 * pixel,
+            pixel_size_source: "from the file".to_owned(),
+            facts: vec![("Voltage".to_owned(), "300 kV".to_owned())],
+            spacings: vec![spacing("(111)", 0.2271, Some(0.2266)), spacing("(200)", 0.1880, Some(0.1962))],
+            species: species.to_vec(),
+            warnings: vec![
+                "The mean of the image lies outside of the range of the training: 3.1, trained on 5 to 400 \
+                            counts a pixel."
+                    .to_owned(),
+            ],
+            frames,
+        }],
+        warnings: Vec::new(),
+        settings: serde_json::json!({ "model": "fcc", "minimum_probability": 0.5, "pixel_size_nm": null }),
+        model: Some(ModelCard {
+            name: "fcc metals".to_owned(),
+            paragraphs: vec!["Metal nanoparticles in any zone axis, bare and on carbon or oxide.".to_owned()],
+            facts: vec![
+                ("Pixel size".to_owned(), "0.05 to 0.3 Å".to_owned()),
+                ("Dose".to_owned(), "30 to 10000 e/Å²".to_owned()),
+            ],
+            tables: Vec::new(),
+            figures: vec![
+                ("Scores on simulated images by dose".to_owned(), benchmark::score_plot(&scores())),
+                ("Position error by dose".to_owned(), benchmark::position_error_plot(&scores())),
+                ("Probabilities given and found".to_owned(), benchmark::reliability_plot(&reliability())),
+                ("Position uncertainties given and found".to_owned(), benchmark::sigma_plot(&sigmas())),
+            ],
+        }),
+    })
+}
+
+/// A training that has done half of its steps.
+fn training() -> TrainingCurves {
+    let steps = (1..=6000_u64).map(|step| {
+        let grain = 1.0 + 0.3 * (step as f64 * 12.9898).sin();
+        TrainingStep {
+            step,
+            loss: grain * (0.02 + 1.0 / (step as f64).sqrt()),
+            learning_rate: 1e-3 * (1.0 - step as f64 / 12_500.0),
+        }
+    });
+    let validation = (1..=12_u64).map(|i| {
+        let by_dose: Vec<DoseValidation> = [20.0, 100.0, 500.0, 5000.0]
+            .map(|dose_e_per_a2: f64| {
+                let f1 = 1.0 - 1.0 / (1.0 + 0.2 * i as f64 * dose_e_per_a2.powf(0.6));
+                let error = 4.0 + 150.0 / dose_e_per_a2.sqrt() / (i as f64).sqrt();
+                DoseValidation { dose_e_per_a2, f1, precision: f1, recall: f1, median_position_error_pm: Some(error) }
+            })
+            .to_vec();
+        let f1 = by_dose.iter().map(|dose| dose.f1).sum::<f64>() / 4.0;
+        let loss = Some(0.02 + 0.8 / (500.0 * i as f64).sqrt());
+        Validation { step: 500 * i, loss, f1, precision: f1 + 0.01, recall: f1 - 0.01, by_dose }
+    });
+    TrainingCurves {
+        title: "Training: fcc metals".to_owned(),
+        facts: vec![("Network".to_owned(), "residual encoder-decoder, 1.2 million weights".to_owned())],
+        steps: steps.collect(),
+        validation: validation.collect(),
+        total_steps: Some(12_000),
+        elapsed_s: 2400.0,
+        remaining_s: Some(2400.0),
+        refresh_s: 30,
+        ..TrainingCurves::default()
+    }
 }
 
 fn read_image(path: &str) -> Result<Array2<f32>, Failure> {

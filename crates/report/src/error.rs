@@ -92,4 +92,11 @@ pub enum ReportError {
         /// Why not.
         source: image::ImageError,
     },
+    /// A page could not be put together.
+    #[error("cannot make the page: {source}")]
+    Page {
+        /// Why not.
+        #[from]
+        source: askama::Error,
+    },
 }

@@ -33,6 +33,7 @@ pub mod element_style;
 mod error;
 mod file;
 pub mod histogram;
+pub mod html;
 mod map_view;
 mod neighbours;
 pub mod overlay;

@@ -1,0 +1,46 @@
+//! Pages that stand by themselves: one HTML file with its pictures, styles and scripts inside, which opens without a
+//! network and asks for nothing from elsewhere (a content security policy in the page forbids it).
+
+mod detection;
+mod picture;
+mod sections;
+mod statistics;
+mod training;
+mod viewer;
+
+pub use detection::{DetectionReport, FileReport, FrameReport, ModelCard, ModelTable, SpacingCheck, Warning};
+pub use picture::{FramePicture, MOST_PICTURES, largest_side_px, picture_step};
+pub use training::{DoseValidation, TrainingCurves, TrainingState, TrainingStep, Validation};
+
+/// The style of every page.
+pub(crate) const STYLE: &str = include_str!("../../templates/page.css");
+
+/// A figure on a page.
+#[derive(Debug, Clone)]
+pub(crate) struct Figure {
+    /// An `svg` element.
+    pub(crate) svg: String,
+    pub(crate) caption: String,
+}
+
+/// A count and its noun.
+pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{} {many}", grouped(count)) }
+}
+
+/// A count with its thousands apart, from 10 000 on.
+pub(crate) fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    if digits.len() < 5 {
+        return digits;
+    }
+    let mut written = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            // A thin space that does not break.
+            written.push('\u{202f}');
+        }
+        written.push(digit);
+    }
+    written
+}
