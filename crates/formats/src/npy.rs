@@ -166,7 +166,7 @@ fn not_npy(found: String) -> Problem {
 /// Reads from something that is known to be `length` bytes long.
 fn parse_npy(mut reader: impl Read, length: u64) -> Result<NpyArray, NpyError> {
     let head = read_head(&mut reader, length)?;
-    let (descriptor, shape) = Description::parse(&head).map_err(NpyError::Malformed)?;
+    let (descriptor, _, shape) = Description::parse(&head).map_err(NpyError::Malformed)?;
     let source = Source { data_length: length - head.len() as u64, head, shape, reader };
     match descriptor.trim_start_matches(['<', '>', '|']) {
         "b1" => source.read().map(NpyArray::Bool),
@@ -188,6 +188,27 @@ fn parse_npy(mut reader: impl Read, length: u64) -> Result<NpyArray, NpyError> {
             expected: "whole numbers of 1 to 8 bytes, or real or complex numbers of 4 or 8 bytes a part",
         })),
     }
+}
+
+/// What stands before the data of an NPY file.
+pub(crate) struct NpyHead {
+    /// Type of the elements as NumPy writes it, such as `<f4`.
+    pub(crate) descriptor: String,
+    /// Whether the first index runs fastest.
+    pub(crate) fortran_order: bool,
+    pub(crate) shape: Vec<usize>,
+    /// Where the data begin.
+    pub(crate) data_offset: u64,
+}
+
+/// Reads what stands before the data of something `length` bytes long.
+pub(crate) fn read_npy_head(reader: &mut impl Read, length: u64) -> Result<NpyHead, ParseError> {
+    let head = read_head(reader, length).map_err(|error| match error {
+        NpyError::Io(error) => not_npy(error.to_string()),
+        NpyError::Malformed(problem) => problem,
+    })?;
+    let (descriptor, fortran_order, shape) = Description::parse(&head)?;
+    Ok(NpyHead { descriptor, fortran_order, shape, data_offset: head.len() as u64 })
 }
 
 /// Reads all before the data: magic string, version, length of the description, description.
@@ -232,8 +253,8 @@ struct Description<'a> {
 }
 
 impl<'a> Description<'a> {
-    /// The element type and the shape.
-    fn parse(head: &[u8]) -> Result<(String, Vec<usize>), Problem> {
+    /// The element type, whether the elements stand in Fortran order, and the shape.
+    fn parse(head: &[u8]) -> Result<(String, bool, Vec<usize>), Problem> {
         let start = if head.get(6) == Some(&1) { 10 } else { 12 };
         let text = head.get(start..).and_then(|text| std::str::from_utf8(text).ok()).filter(|text| text.is_ascii());
         let text = text.ok_or_else(|| not_npy("its header is not text".to_owned()))?;
@@ -242,7 +263,7 @@ impl<'a> Description<'a> {
         parser.entries().ok_or_else(damaged)
     }
 
-    fn entries(&mut self) -> Option<(String, Vec<usize>)> {
+    fn entries(&mut self) -> Option<(String, bool, Vec<usize>)> {
         let (mut descriptor, mut order, mut shape) = (None, None, None);
         self.take("{")?;
         while self.take("}").is_none() {
@@ -250,7 +271,7 @@ impl<'a> Description<'a> {
             self.take(":")?;
             let first = match key {
                 "descr" => descriptor.replace(self.string()?).is_none(),
-                "fortran_order" => order.replace(self.take("True").or_else(|| self.take("False"))?).is_none(),
+                "fortran_order" => order.replace(self.truth()?).is_none(),
                 "shape" => shape.replace(self.shape()?).is_none(),
                 _ => false,
             };
@@ -262,8 +283,11 @@ impl<'a> Description<'a> {
                 break;
             }
         }
-        order?;
-        self.rest.trim().is_empty().then_some((descriptor?.to_owned(), shape?))
+        self.rest.trim().is_empty().then_some((descriptor?.to_owned(), order?, shape?))
+    }
+
+    fn truth(&mut self) -> Option<bool> {
+        self.take("True").map(|()| true).or_else(|| self.take("False").map(|()| false))
     }
 
     fn shape(&mut self) -> Option<Vec<usize>> {

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flate2::read::MultiGzDecoder;
@@ -33,15 +33,19 @@ pub(crate) fn read_exactly(bytes: &dyn Bytes, offset: u64, count: usize) -> io::
     Ok(buffer)
 }
 
-/// Opens a file, plain or gzip; says which.
-pub(crate) fn open_bytes(path: &Path) -> io::Result<(Arc<dyn Bytes>, bool)> {
-    let plain = PlainFile::open(path)?;
+/// A file on a disk.
+pub(crate) fn of_file(path: &Path) -> io::Result<Arc<dyn Bytes>> {
+    Ok(Arc::new(PlainFile::open(path)?))
+}
+
+/// What is inside gzip, if the bytes are a gzip stream; and whether they were.
+pub(crate) fn unpacked(bytes: Arc<dyn Bytes>) -> io::Result<(Arc<dyn Bytes>, bool)> {
     let mut head = [0; 3];
     // Magic number and the only method of compression that is defined.
-    if plain.length() >= 18 && plain.read_at(0, &mut head).is_ok() && head == [0x1f, 0x8b, 8] {
-        return Ok((Arc::new(GzipFile::open(path)?), true));
+    if bytes.length() >= 18 && bytes.read_at(0, &mut head).is_ok() && head == [0x1f, 0x8b, 8] {
+        return Ok((Arc::new(Forward::of_gzip(bytes)?), true));
     }
-    Ok((Arc::new(plain), false))
+    Ok((bytes, false))
 }
 
 /// A file on a disk.
@@ -74,27 +78,32 @@ impl Bytes for PlainFile {
     }
 }
 
-/// A gzip stream, which is read forward.
-struct GzipFile {
-    path: PathBuf,
+type Stream = Box<dyn Read + Send>;
+
+/// A compressed stream, which is unpacked forward and from the start again to go back.
+pub(crate) struct Forward {
+    start: Box<dyn Fn() -> io::Result<Stream> + Send + Sync>,
     length: u64,
-    stream: Mutex<(u64, MultiGzDecoder<BufReader<File>>)>,
+    stream: Mutex<(u64, Stream)>,
 }
 
-impl GzipFile {
-    fn open(path: &Path) -> io::Result<GzipFile> {
-        let damaged = |error: io::Error| io::Error::new(error.kind(), format!("its gzip stream is damaged: {error}"));
-        let mut stream = GzipFile::start(path)?;
-        let length = io::copy(&mut stream, &mut io::sink()).map_err(damaged)?;
-        Ok(GzipFile { path: path.to_owned(), length, stream: Mutex::new((0, GzipFile::start(path)?)) })
+impl Forward {
+    /// Unpacks the stream that `start` gives once, to learn its length and whether it is sound.
+    pub(crate) fn new(start: impl Fn() -> io::Result<Stream> + Send + Sync + 'static) -> io::Result<Forward> {
+        let length = io::copy(&mut start()?, &mut io::sink())?;
+        let stream = Mutex::new((0, start()?));
+        Ok(Forward { start: Box::new(start), length, stream })
     }
 
-    fn start(path: &Path) -> io::Result<MultiGzDecoder<BufReader<File>>> {
-        Ok(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, File::open(path)?)))
+    fn of_gzip(packed: Arc<dyn Bytes>) -> io::Result<Forward> {
+        let start = move || -> io::Result<Stream> {
+            Ok(Box::new(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, BytesReader::new(packed.clone())))))
+        };
+        Forward::new(start).map_err(|e| io::Error::new(e.kind(), format!("its gzip stream is damaged: {e}")))
     }
 }
 
-impl Bytes for GzipFile {
+impl Bytes for Forward {
     fn length(&self) -> u64 {
         self.length
     }
@@ -102,13 +111,46 @@ impl Bytes for GzipFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let mut guard = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         if guard.0 > offset {
-            *guard = (0, GzipFile::start(&self.path)?);
+            *guard = (0, (self.start)()?);
         }
         let (place, stream) = &mut *guard;
         *place += io::copy(&mut stream.take(offset - *place), &mut io::sink())?;
-        stream.read_exact(buffer)?;
-        *place += buffer.len() as u64;
+        // Whatever a failed read leaves, the next one starts from the beginning.
+        let after = offset + buffer.len() as u64;
+        if let Err(error) = stream.read_exact(buffer) {
+            *place = u64::MAX;
+            return Err(error);
+        }
+        *place = after;
         Ok(())
+    }
+}
+
+/// A part of other bytes.
+pub(crate) struct Section {
+    bytes: Arc<dyn Bytes>,
+    start: u64,
+    length: u64,
+}
+
+impl Section {
+    /// `None` if there are not so many bytes.
+    pub(crate) fn new(bytes: Arc<dyn Bytes>, start: u64, length: u64) -> Option<Section> {
+        let end = start.checked_add(length)?;
+        (end <= bytes.length()).then_some(Section { bytes, start, length })
+    }
+}
+
+impl Bytes for Section {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > self.length) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.bytes.read_at(self.start + offset, buffer)
     }
 }
 
@@ -203,7 +245,7 @@ mod tests {
             encoder.write_all(half).unwrap();
             file.write_all(&encoder.finish().unwrap()).unwrap();
         }
-        let (bytes, compressed) = open_bytes(file.path()).unwrap();
+        let (bytes, compressed) = unpacked(of_file(file.path()).unwrap()).unwrap();
         assert!(compressed);
         assert_eq!(bytes.length(), content.len() as u64);
         for (offset, count) in [(10, 5), (900_000, 1000), (699_990, 20), (0, 7), (1_199_999, 1)] {
@@ -223,7 +265,7 @@ mod tests {
         let good = encoder.finish().unwrap();
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&good[..good.len() - 6]).unwrap();
-        let error = open_bytes(file.path()).err().unwrap();
+        let error = unpacked(of_file(file.path()).unwrap()).err().unwrap();
         assert!(error.to_string().contains("gzip stream is damaged"), "{error}");
     }
 }

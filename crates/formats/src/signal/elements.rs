@@ -15,6 +15,12 @@ pub trait Elements: Send + Sync {
     fn read(&self, first: u64, count: usize) -> Result<Vec<u8>, FormatError>;
 }
 
+impl<T: Elements + ?Sized> Elements for Box<T> {
+    fn read(&self, first: u64, count: usize) -> Result<Vec<u8>, FormatError> {
+        (**self).read(first, count)
+    }
+}
+
 /// Order of the bytes of a number in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::bytes::{open_bytes, read_exactly};
-use super::{Bytes, Signal};
+use super::bytes::{of_file, read_exactly, unpacked};
+use super::{Bytes, Signal, dm, hdf5, mrc, npy, picture, tia, tiff, tvips};
 use crate::{FormatError, Problem};
 
 /// A file and the signals in it.
@@ -56,9 +56,18 @@ impl Input {
     /// # Errors
     /// [`FormatError::Read`] if there is none, or its gzip stream is damaged; [`FormatError::Malformed`] if it is empty.
     pub fn open(path: &Path) -> Result<Input, FormatError> {
+        let bytes = of_file(path).map_err(|error| FormatError::Read { path: path.to_owned(), error })?;
+        Input::of_bytes(path, bytes)
+    }
+
+    /// Takes bytes for the content of a file of that name.
+    ///
+    /// # Errors
+    /// As [`Input::open`].
+    pub fn of_bytes(path: &Path, bytes: Arc<dyn Bytes>) -> Result<Input, FormatError> {
         const HEAD: u64 = 4096;
         let failed = |error| FormatError::Read { path: path.to_owned(), error };
-        let (bytes, compressed) = open_bytes(path).map_err(failed)?;
+        let (bytes, compressed) = unpacked(bytes).map_err(failed)?;
         let length = bytes.length();
         if length == 0 {
             return Err(FormatError::in_file(path, Problem::Empty));
@@ -108,7 +117,19 @@ struct Format {
 
 /// In the order in which they are tried: magic numbers that cannot be mistaken first, formats that are told by a
 /// plausible header next, those that only the name's ending tells last.
-const FORMATS: &[Format] = &[];
+const FORMATS: &[Format] = &[
+    Format { recognises: dm::recognises, open: dm::open },
+    Format { recognises: hdf5::recognises, open: hdf5::open },
+    Format { recognises: tiff::recognises, open: tiff::open },
+    Format { recognises: picture::recognises, open: picture::open },
+    Format { recognises: tia::recognises_ser, open: tia::open_ser },
+    Format { recognises: tia::recognises_emi, open: tia::open_emi },
+    Format { recognises: npy::recognises, open: npy::open },
+    Format { recognises: npy::recognises_archive, open: npy::open_archive },
+    Format { recognises: mrc::recognises, open: mrc::open },
+    Format { recognises: tvips::recognises, open: tvips::open },
+    Format { recognises: tvips::recognises_part, open: tvips::open_part },
+];
 
 /// Opens a file of any known format; the content says which, and the name's ending where it does not.
 ///
@@ -118,11 +139,18 @@ const FORMATS: &[Format] = &[];
 /// [`FormatError::Read`] if there is no such file or the disk refuses, [`FormatError::UnknownKind`] if it is of no
 /// known format, [`FormatError::Malformed`] if it is damaged.
 pub fn open(path: &Path) -> Result<SignalFile, FormatError> {
-    let input = Input::open(path)?;
-    match FORMATS.iter().find(|format| (format.recognises)(&input)) {
-        Some(format) => (format.open)(&input),
+    open_input(&Input::open(path)?)
+}
+
+/// Opens what is already in memory, or comes from elsewhere; see [`Input::of_bytes`] and [`open`].
+///
+/// # Errors
+/// As [`open`].
+pub fn open_input(input: &Input) -> Result<SignalFile, FormatError> {
+    match FORMATS.iter().find(|format| (format.recognises)(input)) {
+        Some(format) => (format.open)(input),
         None => Err(FormatError::UnknownKind {
-            path: path.to_owned(),
+            path: input.path.clone(),
             what: "image file",
             expected: "DM3, DM4, SER or EMI, EMD, HSPY, MRC, TIFF, TVIPS, PNG, JPEG, NPY or NPZ; \
                 for raw data state type, width and height",

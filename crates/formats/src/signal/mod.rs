@@ -15,16 +15,31 @@
 mod acquisition;
 mod axis;
 mod bytes;
+mod dm;
 mod elements;
+mod emd_berkeley;
+mod emd_velox;
+mod fields;
 mod file;
+mod hdf5;
+mod hspy;
+mod mrc;
+mod npy;
+mod picture;
 mod pixel;
 mod raw;
+mod tia;
+mod tiff;
+mod tvips;
+mod units;
+mod xml;
+mod zip;
 
 pub use acquisition::Acquisition;
 pub use axis::Axis;
 pub use bytes::{Bytes, BytesReader};
 pub use elements::{ByteOrder, Contiguous, Elements, InMemory};
-pub use file::{Input, SignalFile, open};
+pub use file::{Input, SignalFile, open, open_input};
 pub use pixel::PixelType;
 pub use raw::{RawDescription, open_raw};
 
