@@ -6,7 +6,7 @@
 //! | structures | XYZ, extended XYZ, CIF, Dr. Probe cells | extended XYZ, CIF | [`xyz`], [`cif`], [`cel`] |
 //! | arrays | NPY | NPY | [`npy`] |
 //! | images and stacks | | NPY, TIFF, MRC | [`frames`], [`tiff`], [`mrc`] |
-//! | what microscopes write | see there | | [`signal`] |
+//! | what microscopes write | see there | TIFF, MRC, NPY, HSPY | [`signal`], [`export`] |
 //! | truth tables | CSV | CSV | [`truth`] |
 //!
 //! Readers take files as they come from instruments, programs and editors (byte order marks, CRLF,
@@ -18,6 +18,7 @@
 pub mod cel;
 pub mod cif;
 pub mod error;
+pub mod export;
 pub mod frames;
 pub mod mrc;
 pub mod npy;
@@ -30,6 +31,7 @@ pub mod whole_file;
 pub mod xyz;
 
 pub use error::{FormatError, ParseError, Problem};
+pub use export::{ExportFormat, write_signal};
 pub use frames::{FrameFormat, Frames, PixelData, write_frames};
 pub use ndarray_npy::WritableElement;
 pub use npy::{NpyArray, read_npy, read_wave, write_npy};

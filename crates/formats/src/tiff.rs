@@ -131,7 +131,7 @@ fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
 }
 
 /// The nearest fraction of two 32-bit numbers, by continued fractions: round pixel sizes come out exactly.
-fn as_fraction(value: f64) -> (u32, u32) {
+pub(crate) fn as_fraction(value: f64) -> (u32, u32) {
     let largest = f64::from(u32::MAX);
     // Two successive convergents.
     let (mut before, mut now) = ((0.0, 1.0), (1.0, 0.0));

@@ -82,6 +82,10 @@ impl<'a> Hdf5<'a> {
         let access = FileAccessProperties::new().with_metadata_cache(MetadataCacheConfig::new(1 << 23));
         let file = hdf5_pure::File::from_source_with_options(SourceOf(input.bytes.clone()), access)
             .map_err(|error| input.malformed(broken(&error)))?;
+        let (end, found) = (file.superblock().eof_address, input.bytes.length());
+        if end > found {
+            return Err(input.malformed(Problem::CutShort { expected: end.into(), found }));
+        }
         Ok(Hdf5 { input, file })
     }
 

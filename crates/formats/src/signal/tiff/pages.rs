@@ -56,7 +56,10 @@ impl Page {
         let formats = directory.integers(input, 339)?.unwrap_or_default();
         let format = formats.first().copied().unwrap_or(1);
         if bits.iter().any(|other| *other != depth) || formats.iter().any(|other| *other != format) {
-            return Err(refused("samples of one type", format!("samples of {bits:?} bits, formats {formats:?}")));
+            return Err(refused(
+                "samples of one type",
+                format!("samples of {:?} bits, formats {:?}", first_of(&bits), first_of(&formats)),
+            ));
         }
         let photometric = one(262, 1)?;
         let (pixel, samples) = pixel_of(depth, format, samples, photometric).ok_or_else(|| {
@@ -115,6 +118,11 @@ impl Page {
     pub(super) fn order(&self) -> ByteOrder {
         self.geometry.order
     }
+}
+
+/// So many as a message can show.
+fn first_of(numbers: &[u64]) -> &[u64] {
+    &numbers[..numbers.len().min(8)]
 }
 
 /// The type of a pixel, and how many such make up what the page calls one.

@@ -1,0 +1,3 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| atomlens_fuzz::read_all(&["fuzzed.emd", "fuzzed.hspy"], bytes));
