@@ -287,7 +287,7 @@ impl<'a> Shares<'a> {
     fn column(&self, gathered: &Gathered, settings: &ColumnSettings) -> Option<DetectedColumn> {
         let probability = settings.probability_calibration.apply(gathered.sum);
         let [x_angstrom, y_angstrom] = self.map.grid.place_angstrom(gathered.place.x, gathered.place.y);
-        (gathered.sum > 0.0 && probability >= settings.probability_threshold).then(|| DetectedColumn {
+        (gathered.sum > 0.0 && probability >= settings.probability_threshold).then_some(DetectedColumn {
             x_angstrom,
             y_angstrom,
             position_sigma_angstrom: gathered.sigma * self.map.grid.cell_angstrom * settings.position_sigma_scale,
