@@ -356,7 +356,7 @@ impl ColourRange {
         }
         let most = sorted[((sorted.len() - 1) as f64 * 0.98).round() as usize];
         let upper = if last > 1.5 * most { most } else { last };
-        let low = if quantity == ColourBy::Atoms && first > 0.5 * upper { first.floor() } else { first.min(0.0) };
+        let low = if quantity == ColourBy::Atoms { first.floor() } else { first.min(0.0) };
         let (_, step) = ticks(low, upper.max(low + 1e-9), 5);
         let high = low + ((upper - low) / step - 1e-6).ceil().max(1.0) * step;
         ColourRange { low, high, clipped: last > high }

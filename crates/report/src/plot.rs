@@ -34,6 +34,7 @@ pub struct Plot {
     y_range: Option<(f64, f64)>,
     x_scale: Scale,
     y_scale: Scale,
+    x_whole: bool,
     /// Height over width of the frame, and 0.58 of the drawing's width without it.
     frame_ratio: Option<f32>,
 }
@@ -57,6 +58,7 @@ impl Plot {
             y_range: None,
             x_scale: Scale::Linear,
             y_scale: Scale::Linear,
+            x_whole: false,
             frame_ratio: None,
         }
     }
@@ -99,6 +101,12 @@ impl Plot {
     /// Makes the y axis logarithmic.
     pub fn y_log(mut self) -> Plot {
         self.y_scale = Scale::Logarithmic;
+        self
+    }
+
+    /// Writes whole numbers alone along the x axis, as for frames.
+    pub fn x_whole(mut self) -> Plot {
+        self.x_whole = true;
         self
     }
 
@@ -157,7 +165,10 @@ impl Plot {
         let [x_range, y_range] = self.ranges()?;
         let size = text_size(width_px);
         let small = 0.85 * size;
-        let x_marks = self.x_scale.marks(x_range.0, x_range.1, (width_px as f32 / (3.2 * size)) as usize);
+        let wanted = (width_px as f32 / (3.2 * size)) as usize;
+        // Steps of one or more: no more numbers than the range is long.
+        let wanted = if self.x_whole { wanted.min((x_range.1 - x_range.0) as usize) } else { wanted };
+        let x_marks = self.x_scale.marks(x_range.0, x_range.1, wanted);
         let y_marks = self.y_scale.marks(y_range.0, y_range.1, 6);
         let widest = y_marks.labelled.iter().map(|(_, label)| width(label, small)).fold(0.0, f32::max);
 
@@ -534,6 +545,20 @@ mod tests {
                 assert!(left >= 0.0 && left + length <= width_px as f32 + 0.5, "{text:?} at {left} of {width_px}");
                 assert!(at.y >= 0.0 && at.y + 0.5 * size_px <= drawing.height_px as f32, "{text:?}");
             }
+        }
+    }
+
+    #[test]
+    fn frames_are_numbered_in_whole_numbers() {
+        for last in [1.0, 2.0, 3.0, 7.0, 199.0] {
+            let plot = Plot::new("frame", "columns").x_whole().curve("", [(0.0, 3.0), (last, 5.0)]);
+            let drawing = plot.drawing(560).unwrap();
+            let below = drawing.layers.iter().flat_map(|layer| &layer.shapes).filter_map(|shape| match shape {
+                Shape::Text { text, vertical: Vertical::Top, .. } if text != "frame" => Some(text.clone()),
+                _ => None,
+            });
+            let numbers: Vec<String> = below.collect();
+            assert!(numbers.len() > 1 && numbers.iter().all(|n| n.parse::<u32>().is_ok()), "{last}: {numbers:?}");
         }
     }
 }

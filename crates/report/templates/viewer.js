@@ -48,7 +48,7 @@
       if (show.checked && !many) {
         const fragment = document.createDocumentFragment();
         for (const i of visible) {
-          for (const [stroke, width] of [["#000", 3.4], [colourOf(i), 2]]) {
+          for (const [stroke, width] of [["#000", 4.2], [colourOf(i), 2.6]]) {
             const circle = SVG("circle");
             circle.setAttribute("cx", frame.x[i] + data.half);
             circle.setAttribute("cy", frame.y[i] + data.half);

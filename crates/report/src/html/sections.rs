@@ -186,7 +186,8 @@ fn by_frame(file: &FileReport) -> Result<Option<Figure>, ReportError> {
     }
     let most = file.frames.iter().map(|frame| frame.columns.len()).max().unwrap_or(0).max(1);
     let counts = file.frames.iter().map(|frame| (frame.index as f64, frame.columns.len() as f64));
-    let plot = Plot::new("frame", "columns").y_range(0.0, 1.06 * most as f64).series(Series::line("", counts));
+    let plot =
+        Plot::new("frame", "columns").x_whole().y_range(0.0, 1.06 * most as f64).series(Series::line("", counts));
     figure(&plot, "Number of columns by frame".to_owned()).map(Some)
 }
 
