@@ -32,10 +32,7 @@ const LAYERS: &[Layer] = &[
     layer("analysis", &["core"]),
     layer("network", &["core"]),
     layer("dataset", &["core", "simulate", "specimen", "analysis"]),
-    layer(
-        "workflow",
-        &["core", "simulate", "specimen", "formats", "report", "analysis", "network", "dataset"],
-    ),
+    layer("workflow", &["core", "simulate", "specimen", "formats", "report", "analysis", "network", "dataset"]),
     layer("cli", &["core", "simulate", "specimen", "formats", "report", "analysis", "dataset", "workflow"]),
     layer("xtask", &["core", "dataset", "report", "workflow"]),
 ];

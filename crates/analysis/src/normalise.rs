@@ -74,10 +74,13 @@ fn box_filter(line: &mut [f32], radius: usize, sums: &mut Vec<f64>) {
     sums.clear();
     sums.push(0.0);
     let mut sum = 0.0;
-    for index in -reach..n as i64 + reach {
-        sum += f64::from(line[mirrored(index, n)]);
+    let mut add = |value: f32| {
+        sum += f64::from(value);
         sums.push(sum);
-    }
+    };
+    (-reach..0).for_each(|index| add(line[mirrored(index, n)]));
+    line.iter().for_each(|&value| add(value));
+    (n as i64..n as i64 + reach).for_each(|index| add(line[mirrored(index, n)]));
     let width = 2 * radius + 1;
     for (index, value) in line.iter_mut().enumerate() {
         *value = ((sums[index + width] - sums[index]) / width as f64) as f32;

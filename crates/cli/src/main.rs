@@ -33,6 +33,8 @@ enum Command {
     ExitWave(commands::exit_wave::ExitWaveArguments),
     /// Image an exit wave.
     Image(Box<commands::image::ImageArguments>),
+    /// Train a network on simulated images.
+    Train(commands::train::TrainArguments),
     /// List, show and check recipes.
     Recipe(commands::recipe::RecipeArguments),
     /// Print the completions of a shell.
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Command::Simulate(arguments) => commands::simulate::run(arguments, &terminal),
         Command::ExitWave(arguments) => commands::exit_wave::run(arguments, &terminal),
         Command::Image(arguments) => commands::image::run(*arguments, &terminal),
+        Command::Train(arguments) => commands::train::run(arguments, &terminal),
         Command::Recipe(arguments) => commands::recipe::run(arguments, &terminal),
         Command::Completions(arguments) => {
             commands::completions::run(&arguments);

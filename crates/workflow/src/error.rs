@@ -22,6 +22,30 @@ pub enum WorkflowError {
         /// What is wrong with it.
         source: Box<DatasetError>,
     },
+    /// A training's recipe is wrong.
+    #[error("{path}: {reason}")]
+    TrainingRecipe {
+        /// The recipe's file or name.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Training led nowhere.
+    #[error("training failed after {steps} steps: {reason}; try a lower learning rate")]
+    TrainingFailed {
+        /// Steps done.
+        steps: u64,
+        /// What was found.
+        reason: String,
+    },
+    /// A file holds no network, or another one.
+    #[error("{}: {source}", path.display())]
+    Network {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: atomlens_network::NetworkFileError,
+    },
     /// The recipe cannot be followed.
     #[error("{path}: {source}")]
     Stream {
@@ -114,10 +138,12 @@ impl WorkflowError {
             | WorkflowError::Report(_) => 4,
             WorkflowError::Format(_)
             | WorkflowError::Recipe { .. }
+            | WorkflowError::TrainingRecipe { .. }
+            | WorkflowError::Network { .. }
             | WorkflowError::UnknownRecipe { .. }
             | WorkflowError::Read { .. }
             | WorkflowError::Curve { .. } => 3,
-            WorkflowError::Simulate { .. } | WorkflowError::Stream { .. } => 5,
+            WorkflowError::Simulate { .. } | WorkflowError::Stream { .. } | WorkflowError::TrainingFailed { .. } => 5,
             WorkflowError::Cancelled { .. } => 130,
         }
     }

@@ -8,9 +8,11 @@ pub mod context;
 pub mod error;
 pub mod exit_wave;
 pub mod image;
+pub mod model;
 pub mod provenance;
 pub mod recipes;
 pub mod simulate;
+pub mod train;
 
 pub use context::{Context, Progress};
 pub use error::WorkflowError;

@@ -5,6 +5,7 @@ pub(crate) mod exit_wave;
 pub(crate) mod image;
 pub(crate) mod recipe;
 pub(crate) mod simulate;
+pub(crate) mod train;
 
 use atomlens_workflow::WorkflowError;
 
