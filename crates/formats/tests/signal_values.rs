@@ -78,6 +78,10 @@ fn series_of_tia() {
         let signal = file.image().unwrap();
         assert!(counts(signal));
         assert_eq!(signal.shape(), [2, 2, 3]);
+        for (first, count) in [(0, 12), (1, 4), (4, 5), (2, 1), (5, 7)] {
+            let expected: Vec<u8> = (first..first + count).flat_map(|value| (value as i32).to_le_bytes()).collect();
+            assert_eq!(signal.read(first, count as usize).unwrap(), expected, "{first} {count}");
+        }
         assert!((signal.pixel_size().unwrap().x_nm - 0.05).abs() < 1e-12);
         assert_eq!((signal.axes[0].name.as_str(), signal.axes[0].scale), ("x", 2.0));
         let file = read("a_1.ser", ser(wide, false, &[2, 3]));

@@ -108,6 +108,46 @@ impl Elements for Contiguous {
     }
 }
 
+/// Images that a format stores with the lowest row first, handed out with the highest first.
+pub(crate) struct BottomUp<E> {
+    stored: E,
+    pixel_bytes: usize,
+    columns: u64,
+    rows: u64,
+}
+
+impl<E: Elements> BottomUp<E> {
+    /// Images of so many rows and columns, one after the other.
+    pub(crate) fn new(stored: E, pixel: PixelType, rows: usize, columns: usize) -> BottomUp<E> {
+        BottomUp { stored, pixel_bytes: pixel.bytes(), columns: columns as u64, rows: rows as u64 }
+    }
+}
+
+impl<E: Elements> Elements for BottomUp<E> {
+    fn read(&self, first: u64, count: usize) -> Result<Vec<u8>, FormatError> {
+        let (columns, rows) = (self.columns, self.rows);
+        let mut bytes = Vec::with_capacity(count * self.pixel_bytes);
+        let (mut place, end) = (first, first + count as u64);
+        while place < end {
+            // The whole rows of one image that hold what is wanted of it, from `top` on.
+            let (top, left) = (place / columns, place % columns);
+            let (image, row) = (top / rows, top % rows);
+            let wanted = (end - place).min((rows - row) * columns - left);
+            let band = (left + wanted).div_ceil(columns);
+            let stored = self.stored.read((image * rows + rows - row - band) * columns, (band * columns) as usize)?;
+            let (start, length) = (left as usize * self.pixel_bytes, wanted as usize * self.pixel_bytes);
+            let filled = bytes.len();
+            for (number, line) in stored.chunks_exact(columns as usize * self.pixel_bytes).rev().enumerate() {
+                let line = if number == 0 { &line[start..] } else { line };
+                let missing = length - (bytes.len() - filled);
+                bytes.extend_from_slice(&line[..line.len().min(missing)]);
+            }
+            place += wanted;
+        }
+        Ok(bytes)
+    }
+}
+
 /// Elements that are already in memory, for what a format stores in a form that has to be worked out as a whole.
 pub struct InMemory {
     bytes: Vec<u8>,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::bytes::{of_file, read_exactly, unpacked};
-use super::{Bytes, Signal, dm, hdf5, mrc, npy, picture, tia, tiff, tvips};
+use super::{Bytes, PixelType, Signal, dm, hdf5, mrc, npy, picture, tia, tiff, tvips};
 use crate::{FormatError, Problem};
 
 /// A file and the signals in it.
@@ -21,12 +21,16 @@ pub struct SignalFile {
 }
 
 impl SignalFile {
-    /// The image or stack of images: the first of the signals that has frames.
+    /// The image or stack of images: the first of those whose pixels have a length, or else the first of numbers that
+    /// are not complex, or else the first. Velox keeps transforms beside the images, in the order of random numbers.
     ///
     /// # Errors
     /// [`FormatError::NotAnImage`] if there is none; it says what there is instead.
     pub fn image(&self) -> Result<&Signal, FormatError> {
-        self.signals.iter().find(|signal| signal.is_image()).ok_or_else(|| {
+        let images = || self.signals.iter().filter(|signal| signal.is_image());
+        let real = |signal: &&Signal| !matches!(signal.pixel, PixelType::Complex64 | PixelType::Complex128);
+        let best = images().filter(real).find(|signal| signal.pixel_size().is_some());
+        best.or_else(|| images().find(real)).or_else(|| images().next()).ok_or_else(|| {
             let found = match self.signals.as_slice() {
                 [] => "no signal".to_owned(),
                 signals => signals.iter().take(4).map(Signal::kind).collect::<Vec<_>>().join("; "),

@@ -48,11 +48,13 @@ pub(super) fn open(input: &Input) -> Result<SignalFile, FormatError> {
     let offset = HEADER_BYTES + header.extended_bytes;
     // Rows of half bytes end with a whole one.
     let stored_row = if header.mode == 101 { nx64.div_ceil(2) } else { nx64 };
-    let pieces = stored_row.checked_mul(ny64).and_then(|product| product.checked_mul(nz64));
-    let stored = pieces.ok_or_else(|| {
+    let stored = stored_row.checked_mul(ny64).and_then(|product| product.checked_mul(nz64));
+    let stored = stored.ok_or_else(|| {
         let found = u128::from(nx64) * u128::from(ny64);
         input.malformed(Problem::TooMany { what: "pixels of an image", found, limit: u64::MAX.into() })
     })?;
+    // The parts of a complex integer are numbers of their own.
+    let stored = if header.mode == 3 { stored.saturating_mul(2) } else { stored };
     let plain = Contiguous::new(input, offset, stored, storage.stored, order)?;
     let data: Box<dyn Elements> = match header.mode {
         3 => Box::new(ComplexIntegers(plain)),
@@ -178,7 +180,6 @@ impl Header {
             }
             1 => alike(PixelType::I16),
             2 => alike(PixelType::F32),
-            // Two 16-bit integers are read as one number of 32 bits and taken apart.
             3 => Storage { stored: PixelType::I16, pixel: PixelType::Complex64 },
             4 => alike(PixelType::Complex64),
             6 => alike(PixelType::U16),
@@ -244,7 +245,7 @@ impl Elements for HalfBytes {
         let bytes = self.bytes.read(start, (end - start) as usize)?;
         let half = |element: u64| {
             let byte = bytes[(place(element) - start) as usize];
-            if element % self.nx % 2 == 0 { byte & 15 } else { byte >> 4 }
+            if (element % self.nx).is_multiple_of(2) { byte & 15 } else { byte >> 4 }
         };
         Ok((first..first + count as u64).map(half).collect())
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use flate2::Crc;
 use flate2::read::DeflateDecoder;
 
-use super::bytes::{Forward, Section, read_exactly};
+use super::bytes::{Forward, Section};
 use super::{Bytes, BytesReader, Input};
 use crate::{FormatError, Problem};
 
@@ -150,18 +150,6 @@ impl<R: Read> Read for Checked<R> {
         }
         Ok(count)
     }
-}
-
-/// The whole of a small member.
-pub(crate) fn whole(input: &Input, member: &Member, limit: u64) -> Result<Vec<u8>, FormatError> {
-    let content = content(input, member)?;
-    let length = content.length();
-    if length > limit {
-        let problem =
-            Problem::TooMany { what: "bytes of a member of an archive", found: length.into(), limit: limit.into() };
-        return Err(input.malformed(problem));
-    }
-    read_exactly(&*content, 0, length as usize).map_err(|error| FormatError::Read { path: input.path.clone(), error })
 }
 
 fn u16_at(bytes: &[u8], place: usize) -> u16 {

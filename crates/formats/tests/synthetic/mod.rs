@@ -5,18 +5,18 @@ use std::io::Write;
 
 /// Order of the bytes of numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     Little,
     Big,
 }
 
 /// Bytes that grow field by field.
 #[derive(Default, Clone)]
-pub struct Bytes(pub Vec<u8>);
+pub(crate) struct Bytes(pub(crate) Vec<u8>);
 
 macro_rules! put {
     ($($name:ident: $number:ty),*) => {$(
-        pub fn $name(&mut self, order: Order, value: $number) -> &mut Self {
+        pub(crate) fn $name(&mut self, order: Order, value: $number) -> &mut Self {
             let bytes = if order == Order::Little { value.to_le_bytes() } else { value.to_be_bytes() };
             self.0.extend(bytes);
             self
@@ -27,14 +27,14 @@ macro_rules! put {
 impl Bytes {
     put!(u16: u16, i16: i16, u32: u32, i32: i32, u64: u64, f32: f32, f64: f64);
 
-    pub fn raw(&mut self, bytes: &[u8]) -> &mut Self {
+    pub(crate) fn raw(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.extend(bytes);
         self
     }
 }
 
 /// A tag of a DigitalMicrograph file.
-pub enum DmTag {
+pub(crate) enum DmTag {
     Group(Vec<(&'static str, DmTag)>),
     U32(u32),
     F32(f32),
@@ -47,7 +47,7 @@ pub enum DmTag {
 }
 
 /// A DigitalMicrograph file of version 3 or 4.
-pub fn dm(version: u32, order: Order, tags: &[(&'static str, DmTag)]) -> Vec<u8> {
+pub(crate) fn dm(version: u32, order: Order, tags: &[(&'static str, DmTag)]) -> Vec<u8> {
     let wide = version == 4;
     let mut body = Bytes::default();
     dm_group(&mut body, wide, order, tags);
@@ -129,7 +129,7 @@ fn dm_data(out: &mut Bytes, wide: bool, order: Order, tag: &DmTag) {
 }
 
 /// An image of a DigitalMicrograph file: type of the pixels, lengths (the fastest first), array of pixels.
-pub fn dm_image(code: u32, sizes: &[u32], data: DmTag) -> DmTag {
+pub(crate) fn dm_image(code: u32, sizes: &[u32], data: DmTag) -> DmTag {
     let calibration = |scale: f32| {
         DmTag::Group(vec![("Origin", DmTag::F32(2.0)), ("Scale", DmTag::F32(scale)), ("Units", DmTag::Text("nm"))])
     };
@@ -165,7 +165,7 @@ pub fn dm_image(code: u32, sizes: &[u32], data: DmTag) -> DmTag {
 }
 
 /// A file with a preview and one image of 16-bit pixels 0, 1, 2, ...
-pub fn dm_with_preview(version: u32, order: Order, sizes: &[u32]) -> Vec<u8> {
+pub(crate) fn dm_with_preview(version: u32, order: Order, sizes: &[u32]) -> Vec<u8> {
     let count: u32 = sizes.iter().product();
     let mut pixels = Bytes::default();
     (0..count).for_each(|value| {
@@ -180,8 +180,8 @@ pub fn dm_with_preview(version: u32, order: Order, sizes: &[u32]) -> Vec<u8> {
     dm(version, order, &[("ImageList", DmTag::Group(images)), ("Thumbnails", DmTag::Group(previews))])
 }
 
-/// A series of TIA: images of 3 x 2 pixels, or spectra of 3 channels, of 32-bit numbers 0, 1, 2, ...
-pub fn ser(wide: bool, images: bool, positions: &[u32]) -> Vec<u8> {
+/// A series of TIA: images of 3 x 2 pixels, or spectra of 3 channels, of 32-bit numbers 0, 1, 2, ... from the top
+pub(crate) fn ser(wide: bool, images: bool, positions: &[u32]) -> Vec<u8> {
     use Order::Little;
     let count: u32 = positions.iter().product();
     let mut file = Bytes::default();
@@ -205,6 +205,8 @@ pub fn ser(wide: bool, images: bool, positions: &[u32]) -> Vec<u8> {
         }
         let pixels = if images { 6 } else { 3 };
         for pixel in 0..pixels {
+            // Of an image the lowest row comes first.
+            let pixel = if images { 3 - pixel / 3 * 3 + pixel % 3 } else { pixel };
             file.i32(Little, (element * pixels + pixel) as i32);
         }
         tags.push(file.0.len() as u64);
@@ -225,7 +227,7 @@ pub fn ser(wide: bool, images: bool, positions: &[u32]) -> Vec<u8> {
 }
 
 /// The description of a series by TIA.
-pub fn emi(name: &str, camera: bool) -> Vec<u8> {
+pub(crate) fn emi(name: &str, camera: bool) -> Vec<u8> {
     let camera = if camera { "<CameraNamePath>Ceta</CameraNamePath>" } else { "" };
     let text = format!(
         "C:\\data\\{name}_1.ser\0\0<ObjectInfo><ExperimentalDescription><Root>\
@@ -239,7 +241,7 @@ pub fn emi(name: &str, camera: bool) -> Vec<u8> {
 }
 
 /// A recording of TVIPS: frames of 3 columns and 2 rows of 16-bit numbers 0, 1, 2, ...
-pub fn tvips(version: u32, mode: u32, frames: u32) -> Vec<u8> {
+pub(crate) fn tvips(version: u32, mode: u32, frames: u32) -> Vec<u8> {
     use Order::Little;
     let mut file = Bytes::default();
     for word in [256, version, 3, 2, 16, 0, 0, 1, 1, 15_000, 200, 50_000, 60] {
@@ -259,7 +261,7 @@ pub fn tvips(version: u32, mode: u32, frames: u32) -> Vec<u8> {
 }
 
 /// An MRC file of 3 columns, 2 rows and 2 sections in some mode; `data` as the file has it.
-pub fn mrc(order: Order, mode: i32, extended: (&[u8; 4], &[u8]), data: &[u8]) -> Vec<u8> {
+pub(crate) fn mrc(order: Order, mode: i32, extended: (&[u8; 4], &[u8]), data: &[u8]) -> Vec<u8> {
     let mut file = Bytes::default();
     for word in [3, 2, 2, mode, 0, 0, 0, 3, 2, 2] {
         file.i32(order, word);
@@ -283,7 +285,7 @@ pub fn mrc(order: Order, mode: i32, extended: (&[u8; 4], &[u8]), data: &[u8]) ->
 }
 
 /// The numbers 0, 1, ... 11 as an MRC file in the modes of single numbers.
-pub fn mrc_counting(order: Order, mode: i32) -> Vec<u8> {
+pub(crate) fn mrc_counting(order: Order, mode: i32) -> Vec<u8> {
     let mut data = Bytes::default();
     for value in 0..12 {
         match mode {
@@ -299,7 +301,7 @@ pub fn mrc_counting(order: Order, mode: i32) -> Vec<u8> {
 }
 
 /// The extended header of EPU for one image, with what a reader looks for.
-pub fn fei1() -> Vec<u8> {
+pub(crate) fn fei1() -> Vec<u8> {
     let mut record = vec![0; 768];
     let mut put = |place: usize, bytes: &[u8]| record[place..place + bytes.len()].copy_from_slice(bytes);
     put(0, &768i32.to_le_bytes());
@@ -316,7 +318,7 @@ pub fn fei1() -> Vec<u8> {
 }
 
 /// An array as NumPy writes it.
-pub fn npy(descriptor: &str, fortran_order: bool, shape: &str, data: &[u8]) -> Vec<u8> {
+pub(crate) fn npy(descriptor: &str, fortran_order: bool, shape: &str, data: &[u8]) -> Vec<u8> {
     let order = if fortran_order { "True" } else { "False" };
     let text = format!("{{'descr': '{descriptor}', 'fortran_order': {order}, 'shape': {shape}, }}\n");
     let mut file = Bytes::default();
@@ -325,7 +327,7 @@ pub fn npy(descriptor: &str, fortran_order: bool, shape: &str, data: &[u8]) -> V
 }
 
 /// An archive of members, stored or deflated.
-pub fn zip(members: &[(&str, &[u8])], deflated: bool) -> Vec<u8> {
+pub(crate) fn zip(members: &[(&str, &[u8])], deflated: bool) -> Vec<u8> {
     use Order::Little;
     let (mut file, mut directory) = (Bytes::default(), Bytes::default());
     for (name, content) in members {
@@ -354,14 +356,14 @@ pub fn zip(members: &[(&str, &[u8])], deflated: bool) -> Vec<u8> {
     file.0
 }
 
-pub fn gzip(content: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(content).unwrap();
     encoder.finish().unwrap()
 }
 
 /// A good file of every kind, by the name that it would have.
-pub fn corpus() -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn corpus() -> Vec<(&'static str, Vec<u8>)> {
     let counting: Vec<u8> = (0..24u16).flat_map(u16::to_le_bytes).collect();
     let array = npy("<u2", false, "(2, 3, 4)", &counting);
     let packed = DmTag::Array(vec![6], 24, vec![0x3f; 96]);

@@ -252,7 +252,7 @@ impl<'a> TagReader<'a> {
 
     fn array(&mut self, element: Kind, count: u64) -> Result<Tag, FormatError> {
         let offset = self.fields.position();
-        let bytes = count.checked_mul(element.bytes()).unwrap_or(u64::MAX);
+        let bytes = count.saturating_mul(element.bytes());
         let short = count <= LONGEST_SHOWN && !matches!(element, Kind::Struct(_));
         let shown = if !short || self.elements + count > MOST_ELEMENTS {
             self.fields.skip(bytes)?;

@@ -6,6 +6,8 @@
 //! SER file. Opening the EMI gives all series that lie beside it; opening a SER gives that series, with what an EMI
 //! beside it says of the recording.
 //!
+//! Images are stored with the lowest row first and handed out with the highest first, as everywhere.
+//!
 //! **Calibration.** Lengths are in metres in the file; the scale of an axis is given in nm. Patterns of a camera in
 //! diffraction mode have reciprocal metres, which only the EMI tells: opened through it their scale is in `1 / nm`,
 //! while a SER opened by itself calls them nm (and says so in the notes if an EMI lies beside it). Offsets are handed out as the file has them, in

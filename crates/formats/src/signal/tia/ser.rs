@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use super::super::elements::BottomUp;
 use super::super::fields::Fields;
-use super::super::{Axis, ByteOrder, Contiguous, Input, PixelType, Signal};
+use super::super::{Axis, ByteOrder, Contiguous, Elements, Input, PixelType, Signal};
 use crate::{FormatError, Problem};
 
 /// Kind of the elements: spectra or images.
@@ -79,7 +80,11 @@ pub(super) fn read(input: &Input, diffraction: bool, notes: &mut Vec<String>) ->
     }
     let pieces = places.iter().map(|place| place.saturating_add(head_bytes)).collect::<Vec<_>>();
     let mut axes = series_axes(&dimensions, valid, notes);
-    let data = Contiguous::in_pieces(input, pieces, element_size, pixel, ByteOrder::Little)?;
+    let stored = Contiguous::in_pieces(input, pieces, element_size, pixel, ByteOrder::Little)?;
+    let data: Box<dyn Elements> = match first.axes.as_slice() {
+        [(columns, ..), (rows, ..)] => Box::new(BottomUp::new(stored, pixel, *rows, *columns)),
+        _ => Box::new(stored),
+    };
     axes.extend(element_axes(&first, kind, diffraction));
     let mut signal = Signal::new(&input.path, input.stem(), pixel, axes, data)?;
     let seconds = read_times(&mut fields, table + u64::from(total) * width, wide, valid).unwrap_or_default();
@@ -159,20 +164,21 @@ fn series_axes(dimensions: &[Dimension], valid: usize, notes: &mut Vec<String>) 
     if announced != valid as u128 {
         notes.push(format!("recording was stopped: {valid} of {announced} elements were recorded"));
         // Whole rows of a map stay a map.
-        if let [row, _] = dimensions {
-            if row.size > 0 && valid % row.size == 0 {
-                return position_axes(dimensions, &[row.size, valid / row.size]);
-            }
+        if let [row, _] = dimensions
+            && row.size > 0
+            && valid.is_multiple_of(row.size)
+        {
+            return position_axes(dimensions, &[row.size, valid / row.size]);
         }
         return if valid == 1 { Vec::new() } else { vec![count(valid)] };
     }
     if dimensions.is_empty() {
         return Vec::new();
     }
-    if let [only] = dimensions {
-        if !is_metres(&only.unit) {
-            return if valid == 1 { Vec::new() } else { vec![count(valid)] };
-        }
+    if let [only] = dimensions
+        && !is_metres(&only.unit)
+    {
+        return if valid == 1 { Vec::new() } else { vec![count(valid)] };
     }
     let sizes: Vec<usize> = dimensions.iter().map(|dimension| dimension.size).collect();
     position_axes(dimensions, &sizes)

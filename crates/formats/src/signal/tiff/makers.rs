@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::super::fields::{Fields, text_of};
+use super::super::fields::Fields;
 use super::super::units::tidy;
 use super::super::xml::parse_xml;
 use super::super::{Acquisition, Input, acquisition::positive};
@@ -355,14 +355,24 @@ fn wavelength_metres(volts: f64) -> f64 {
     PLANCK / (2.0 * MASS * energy * (1.0 + energy / (2.0 * MASS * LIGHT * LIGHT))).sqrt()
 }
 
-/// `[Section],key="value",...` a line; the axes stand as single precision numbers at places that section Scaling names.
+/// `[Section],key=value,key="value"` a line; the axes stand as single precision numbers at places that section Scaling
+/// names.
 fn hamamatsu(input: &Input, page: &Directory, description: &str, width: usize, height: usize) -> Description {
     let mut all = Map::new();
     for line in description.lines() {
         let Some((name, rest)) = line.trim().strip_prefix('[').and_then(|line| line.split_once(']')) else { continue };
-        let pairs = rest.trim_start_matches(',').split("\",").filter_map(|pair| pair.split_once('='));
-        let pairs = pairs.map(|(key, value)| (key.trim().to_owned(), value.trim_matches('"').into()));
-        all.insert(name.to_owned(), Value::Object(pairs.collect()));
+        let mut pairs = Map::new();
+        let mut quoted = false;
+        // Commas inside of quotes belong to the value.
+        for pair in rest.split(|c: char| {
+            quoted ^= c == '"';
+            c == ',' && !quoted
+        }) {
+            if let Some((key, value)) = pair.split_once('=') {
+                pairs.insert(key.trim().to_owned(), value.trim().trim_matches('"').into());
+            }
+        }
+        all.insert(name.to_owned(), Value::Object(pairs));
     }
     let all = Value::Object(all);
     let scaling = &all["Scaling"];
@@ -486,5 +496,5 @@ pub(super) fn image_j_info(input: &Input, page: &Directory) -> Option<String> {
         }
         place += count;
     }
-    Some(text_of(&[])).filter(|text| !text.is_empty())
+    None
 }
