@@ -107,10 +107,12 @@ fn put_array(array: &Array, data: u64, out: &mut Vec<u8>) -> u64 {
     put_message(&mut messages, 0x03, &datatype(array.pixel));
     // Fill value: room is made early, as the implicit index wants it; zeros.
     put_message(&mut messages, 0x05, &[3, 0x09]);
-    // Layout of version 4: chunks, lengths in 8 bytes with that of an element last, implicit index.
-    let mut layout = vec![4, 2, 0, array.chunk.len() as u8 + 1, 8];
-    array.chunk.iter().for_each(|length| layout.extend(length.to_le_bytes()));
-    layout.extend((array.pixel.bytes() as u64).to_le_bytes());
+    // Layout of version 4: chunks, their lengths with that of an element last, in as few bytes as the largest needs
+    // (libhdf5 refuses more), implicit index.
+    let lengths: Vec<u64> = array.chunk.iter().copied().chain([array.pixel.bytes() as u64]).collect();
+    let width = lengths.iter().map(|length| length.max(&1).ilog2() as usize / 8 + 1).max().unwrap_or(1);
+    let mut layout = vec![4, 2, 0, lengths.len() as u8, width as u8];
+    lengths.iter().for_each(|length| layout.extend(&length.to_le_bytes()[..width]));
     layout.push(2);
     layout.extend(data.to_le_bytes());
     put_message(&mut messages, 0x08, &layout);

@@ -52,7 +52,10 @@ pub(super) fn write(path: &Path, signal: &Signal) -> Result<(), FormatError> {
         copy_elements(signal, file, |bytes| {
             let mut values = Vec::with_capacity(bytes.len() / signal.pixel.bytes());
             signal.pixel.append_as_f32(&bytes, &mut values);
-            statistics.add(&values);
+            // Of complex numbers the format asks for none.
+            if signal.pixel != PixelType::Complex64 {
+                statistics.add(&values);
+            }
             Ok(match signal.pixel {
                 PixelType::Bool | PixelType::U8 => bytes.iter().flat_map(|value| [*value, 0]).collect(),
                 PixelType::U32 | PixelType::I32 | PixelType::U64 | PixelType::I64 => {
