@@ -6,6 +6,7 @@ pub mod file;
 pub mod kernel;
 pub mod learning;
 pub mod network;
+pub mod onnx;
 mod output;
 pub mod weights;
 
@@ -14,4 +15,5 @@ pub use batch::Batch;
 pub use file::{NetworkFileError, network_from_bytes, network_to_bytes, training_from_bytes, training_to_bytes};
 pub use learning::{Device, Learner, LearnerState, StepReport};
 pub use network::Network;
+pub use onnx::network_to_onnx;
 pub use weights::{ConvolutionWeights, Weights};
