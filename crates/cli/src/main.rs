@@ -33,6 +33,12 @@ enum Command {
     ExitWave(commands::exit_wave::ExitWaveArguments),
     /// Image an exit wave.
     Image(Box<commands::image::ImageArguments>),
+    /// Say what a file of a microscope holds.
+    Info(commands::info::InfoArguments),
+    /// Write what files of microscopes hold as TIFF, MRC, NPY or HSPY.
+    Convert(commands::convert::ConvertArguments),
+    /// Compare detected columns with the truth.
+    Score(commands::score::ScoreArguments),
     /// Train a network on simulated images.
     Train(commands::train::TrainArguments),
     /// List, show and check recipes.
@@ -54,6 +60,9 @@ fn main() -> ExitCode {
         Command::Simulate(arguments) => commands::simulate::run(arguments, &terminal),
         Command::ExitWave(arguments) => commands::exit_wave::run(arguments, &terminal),
         Command::Image(arguments) => commands::image::run(*arguments, &terminal),
+        Command::Info(arguments) => commands::info::run(arguments, &terminal),
+        Command::Convert(arguments) => commands::convert::run(arguments, &terminal),
+        Command::Score(arguments) => commands::score::run(arguments, &terminal),
         Command::Train(arguments) => commands::train::run(arguments, &terminal),
         Command::Recipe(arguments) => commands::recipe::run(arguments, &terminal),
         Command::Completions(arguments) => {

@@ -94,6 +94,40 @@ pub enum WorkflowError {
         /// What to do.
         advice: String,
     },
+    /// There is no such signal.
+    #[error("{} holds {found}: asked for was signal {asked}; `atomlens info` lists them, counted from 1", path.display())]
+    NoSignal {
+        /// The file.
+        path: PathBuf,
+        /// How many there are.
+        found: String,
+        /// The number that was asked for.
+        asked: usize,
+    },
+    /// Of several files some were not converted.
+    #[error("{failed} of {total} files were not converted: {reasons}")]
+    SomeFailed {
+        /// Files that were not.
+        failed: usize,
+        /// Files in all.
+        total: usize,
+        /// What was wrong with them.
+        reasons: String,
+        /// The exit code of the first.
+        exit_code: u8,
+    },
+    /// Detected and true columns that cannot be compared.
+    #[error("{reason}")]
+    Unscorable {
+        /// What was found, what was expected, what to do.
+        reason: String,
+    },
+    /// Places in pixels that have to become lengths.
+    #[error("{} has places in pixels only: expected --pixel-size-nm beside them, or x_nm and y_nm in the table", path.display())]
+    PixelSizeNeeded {
+        /// The table.
+        path: PathBuf,
+    },
     /// What was asked for cannot be simulated.
     #[error("{path}: {source}")]
     Simulate {
@@ -136,7 +170,11 @@ impl WorkflowError {
             | WorkflowError::Write { .. }
             | WorkflowError::FolderNotEmpty { .. }
             | WorkflowError::Report(_) => 4,
+            WorkflowError::SomeFailed { exit_code, .. } => *exit_code,
             WorkflowError::Format(_)
+            | WorkflowError::NoSignal { .. }
+            | WorkflowError::Unscorable { .. }
+            | WorkflowError::PixelSizeNeeded { .. }
             | WorkflowError::Recipe { .. }
             | WorkflowError::TrainingRecipe { .. }
             | WorkflowError::Network { .. }

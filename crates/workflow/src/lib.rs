@@ -5,12 +5,15 @@
 //! the hashes of what was read.
 
 pub mod context;
+pub mod convert;
 pub mod error;
 pub mod exit_wave;
 pub mod image;
+pub mod info;
 pub mod model;
 pub mod provenance;
 pub mod recipes;
+pub mod score;
 pub mod simulate;
 pub mod train;
 

@@ -1,9 +1,13 @@
 //! One file a subcommand: what was typed becomes settings of a job.
 
 pub(crate) mod completions;
+pub(crate) mod convert;
 pub(crate) mod exit_wave;
 pub(crate) mod image;
+pub(crate) mod info;
+pub(crate) mod raw;
 pub(crate) mod recipe;
+pub(crate) mod score;
 pub(crate) mod simulate;
 pub(crate) mod train;
 
