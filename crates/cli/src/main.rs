@@ -39,6 +39,12 @@ enum Command {
     Convert(commands::convert::ConvertArguments),
     /// Compare detected columns with the truth.
     Score(commands::score::ScoreArguments),
+    /// Simulate a short movie, find its columns and write the report: what the program does, in one command.
+    Demo(commands::demo::DemoArguments),
+    /// Find the atomic columns in micrographs.
+    Detect(commands::detect::DetectArguments),
+    /// Measure a model by dose, on fresh simulations.
+    Benchmark(commands::benchmark::BenchmarkArguments),
     /// Train a network on simulated images.
     Train(commands::train::TrainArguments),
     /// List, show and check recipes.
@@ -63,6 +69,9 @@ fn main() -> ExitCode {
         Command::Info(arguments) => commands::info::run(arguments, &terminal),
         Command::Convert(arguments) => commands::convert::run(arguments, &terminal),
         Command::Score(arguments) => commands::score::run(arguments, &terminal),
+        Command::Demo(arguments) => commands::demo::run(arguments, &terminal),
+        Command::Detect(arguments) => commands::detect::run(arguments, &terminal),
+        Command::Benchmark(arguments) => commands::benchmark::run(arguments, &terminal),
         Command::Train(arguments) => commands::train::run(arguments, &terminal),
         Command::Recipe(arguments) => commands::recipe::run(arguments, &terminal),
         Command::Completions(arguments) => {

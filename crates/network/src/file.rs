@@ -86,6 +86,7 @@ pub fn training_to_bytes(architecture: &Architecture, state: &LearnerState) -> V
     let description = serde_json::json!({
         "architecture": architecture,
         "steps": state.steps,
+        "minutes": state.minutes,
         "usual_norm": state.usual_norm,
     });
     serialised(&tensors, Dtype::F32, (TRAINING, description.to_string()))
@@ -100,6 +101,7 @@ pub fn training_from_bytes(architecture: &Architecture, bytes: &[u8]) -> Result<
     struct Description {
         architecture: Architecture,
         steps: u64,
+        minutes: f64,
         usual_norm: f32,
     }
     let (tensors, description) = parsed(bytes, TRAINING)?;
@@ -118,6 +120,7 @@ pub fn training_from_bytes(architecture: &Architecture, bytes: &[u8]) -> Result<
         values.copy_from_slice(&read);
     }
     state.steps = description.steps;
+    state.minutes = description.minutes;
     state.usual_norm = description.usual_norm;
     Ok(state)
 }

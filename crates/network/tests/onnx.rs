@@ -24,7 +24,7 @@ fn networks() -> Vec<Network> {
         let mut random = SeedPath::new(6).stream();
         weights.0.iter_mut().flat_map(|one| &mut one.bias).for_each(|bias| *bias = random.random_range(-0.3..0.3));
         let head = weights.0.last_mut().unwrap();
-        head.weight.iter_mut().chain(&mut head.bias).for_each(|value| *value *= 6.0);
+        head.weight.iter_mut().chain(&mut head.bias).for_each(|value| *value *= 10.0);
         Network::new(architecture, weights).unwrap()
     };
     families.into_iter().map(made).collect()
@@ -38,6 +38,7 @@ fn exported(network: &Network) -> Model {
 #[test]
 fn the_graph_gives_what_the_network_gives() {
     let species: Vec<String> = ["A", "B", "C"].map(str::to_owned).to_vec();
+    let mut ranges = BTreeMap::new();
     for network in networks() {
         let model = exported(&network);
         // One size that the levels divide, and one that has to be padded.
@@ -59,11 +60,17 @@ fn the_graph_gives_what_the_network_gives() {
                 for (a, b) in theirs.iter().zip(&ours) {
                     assert!((a - b).abs() < 1e-4 * b.abs().max(1.0), "{name}: {a} {b}");
                 }
-                let (least, most) = ours.iter().fold((f32::MAX, f32::MIN), |(low, high), &v| (low.min(v), high.max(v)));
-                assert!(most - least > 0.1, "{name} says nothing: {least} to {most}");
+                let (least, most) = ranges.entry(name).or_insert((f32::MAX, f32::MIN));
+                ours.iter().for_each(|&value| (*least, *most) = (least.min(value), most.max(value)));
             }
         }
     }
+    // The values are such that every limit is at work.
+    assert_eq!(ranges["offset_sigma_cells"], (f32::exp(-3.5), f32::exp(1.0)));
+    assert_eq!(ranges["atoms_sigma"], (f32::exp(-2.0), f32::exp(3.0)));
+    assert!(ranges["atoms"].0 == 0.0 && ranges["atoms"].1 > 5.0, "{ranges:?}");
+    assert!(ranges["share"].0 < 0.01 && ranges["share"].1 > 0.9, "{ranges:?}");
+    assert!(ranges["offset_cells"].0 < -1.0 && ranges["offset_cells"].1 > 1.0, "{ranges:?}");
 }
 
 #[test]

@@ -46,6 +46,82 @@ pub enum WorkflowError {
         /// What is wrong with it.
         source: atomlens_network::NetworkFileError,
     },
+    /// A frame that cannot be used.
+    #[error("{}, frame {frame}: {reason}", path.display())]
+    BadFrame {
+        /// The file.
+        path: PathBuf,
+        /// The frame's number, from 0.
+        frame: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nobody knows the pixel size.
+    #[error("{}: the file states no pixel size, and it cannot be told from the image: {reason}; give it with --pixel-size-nm", path.display())]
+    NoPixelSize {
+        /// The file.
+        path: PathBuf,
+        /// Why the image does not tell.
+        reason: String,
+    },
+    /// A model was not trained on such an image.
+    #[error(
+        "{}: a pixel is {found_nm:.5} nm ({source_of}), and the model {model:?} was trained on {low_nm:.4} to {high_nm:.4} nm; {estimate}. \
+         Give the right pixel size with --pixel-size-nm, bin the image, or choose another model",
+        path.display()
+    )]
+    OutsideRange {
+        /// The file.
+        path: PathBuf,
+        /// The model.
+        model: String,
+        /// The image's pixel size.
+        found_nm: f64,
+        /// Who says so.
+        source_of: String,
+        /// The model's range.
+        low_nm: f64,
+        /// Its upper end.
+        high_nm: f64,
+        /// What the lattice says.
+        estimate: String,
+    },
+    /// An image that is too small to show anything.
+    #[error("{}: the image of {width} x {height} pixels is smaller than {smallest_nm:.1} nm: expected a larger one", path.display())]
+    TooSmall {
+        /// The file.
+        path: PathBuf,
+        /// Its width.
+        width: usize,
+        /// Its height.
+        height: usize,
+        /// What is expected at least.
+        smallest_nm: f64,
+    },
+    /// None of several files could be analysed.
+    #[error("none of the {files} files could be analysed; the reasons are above")]
+    NothingDetected {
+        /// How many there were.
+        files: usize,
+    },
+    /// A model's card is wrong.
+    #[error("{}: {reason}", path.display())]
+    Card {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is no such model.
+    #[error(
+        "there is no folder and no model called {found:?}: expected a folder that `atomlens train` wrote or one of {known}"
+    )]
+    UnknownModel {
+        /// What was asked for.
+        found: String,
+        /// Names of the models that come with the program.
+        known: String,
+    },
     /// The recipe cannot be followed.
     #[error("{path}: {source}")]
     Stream {
@@ -178,6 +254,13 @@ impl WorkflowError {
             | WorkflowError::Recipe { .. }
             | WorkflowError::TrainingRecipe { .. }
             | WorkflowError::Network { .. }
+            | WorkflowError::Card { .. }
+            | WorkflowError::BadFrame { .. }
+            | WorkflowError::NoPixelSize { .. }
+            | WorkflowError::OutsideRange { .. }
+            | WorkflowError::TooSmall { .. }
+            | WorkflowError::NothingDetected { .. }
+            | WorkflowError::UnknownModel { .. }
             | WorkflowError::UnknownRecipe { .. }
             | WorkflowError::Read { .. }
             | WorkflowError::Curve { .. } => 3,

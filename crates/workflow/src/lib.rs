@@ -4,8 +4,11 @@
 //! JSON. A run's folder starts with `settings.json`: the version, the settings as they were resolved, the seed, and
 //! the hashes of what was read.
 
+pub mod benchmark;
 pub mod context;
 pub mod convert;
+pub mod demo;
+pub mod detect;
 pub mod error;
 pub mod exit_wave;
 pub mod image;

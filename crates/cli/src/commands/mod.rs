@@ -1,7 +1,10 @@
 //! One file a subcommand: what was typed becomes settings of a job.
 
+pub(crate) mod benchmark;
 pub(crate) mod completions;
 pub(crate) mod convert;
+pub(crate) mod demo;
+pub(crate) mod detect;
 pub(crate) mod exit_wave;
 pub(crate) mod image;
 pub(crate) mod info;

@@ -19,6 +19,9 @@ pub(crate) struct TrainArguments {
     /// Go on with the training in the folder.
     #[arg(long)]
     resume: bool,
+    /// Begin with a model instead of random weights: its name, or its folder. Its network must be the recipe's.
+    #[arg(long)]
+    from: Option<String>,
     /// Where it is computed.
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     device: Device,
@@ -51,6 +54,7 @@ pub(crate) fn run(arguments: TrainArguments, terminal: &Terminal) -> Result<(), 
         recipe: arguments.recipe,
         out: arguments.out,
         resume: arguments.resume,
+        from: arguments.from,
         device,
         minutes: arguments.minutes,
         steps: arguments.steps,
@@ -60,7 +64,7 @@ pub(crate) fn run(arguments: TrainArguments, terminal: &Terminal) -> Result<(), 
     let f1 = summary
         .last
         .as_ref()
-        .and_then(|last| last.f1)
+        .and_then(|last| last.f1())
         .map_or(String::new(), |f1| format!(", F1 {f1:.3} on unseen images"));
     terminal.answer(&format!("model in {}: {} steps{f1}", summary.out.display(), summary.steps), &summary);
     Ok(())

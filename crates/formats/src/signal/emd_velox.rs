@@ -58,9 +58,9 @@ fn image(file: &Hdf5<'_>, group: &Group, item: &str, operations: &Value) -> Resu
         3 => vec![2, 0, 1],
         other => (0..other).collect(),
     })?;
-    let (frames, ny, nx) = match shape.as_slice() {
-        &[frames, ny, nx] => (frames, ny, nx),
-        &[ny, nx] => (1, ny, nx),
+    let (frames, ny, nx) = match *shape.as_slice() {
+        [frames, ny, nx] => (frames, ny, nx),
+        [ny, nx] => (1, ny, nx),
         _ => return Err(file.other("an image of shape [y, x, frame]", format!("one of shape {shape:?}"))),
     };
     let result = &metadata["BinaryResult"];

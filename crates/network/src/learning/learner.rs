@@ -105,6 +105,7 @@ impl<B: Operations> DeviceLearner<B> {
             first_moment: gather(&self.optimiser.first_moment),
             second_moment: gather(&self.optimiser.second_moment),
             steps: self.optimiser.steps,
+            minutes: 0.0,
             usual_norm: self.optimiser.usual_norm,
         }
     }

@@ -52,6 +52,28 @@ impl Learned {
             .collect()
     }
 
+    /// Those that stand for given weights.
+    pub(crate) fn of_weights(architecture: &Architecture, weights: &Weights) -> Vec<Learned> {
+        let sizes = architecture.convolutions();
+        sizes.iter().zip(&weights.0).map(|(size, weights)| Learned::of(size, weights)).collect()
+    }
+
+    fn of(size: &ConvolutionSize, weights: &ConvolutionWeights) -> Learned {
+        let (inputs, outputs) = (inputs(size), size.channels_out);
+        let mut direction = weights.weight.clone();
+        let mut gain = Vec::new();
+        if !size.is_head {
+            for channel in 0..outputs {
+                let square: f32 = weights.weight.iter().skip(channel).step_by(outputs).map(|value| value * value).sum();
+                // Standardising takes the scale out again; it is kept near 1, where training leaves it.
+                let scale = (square / inputs as f32).sqrt().max(1e-12);
+                direction.iter_mut().skip(channel).step_by(outputs).for_each(|value| *value /= scale);
+                gain.push(scale * (0.5 * inputs as f32 * (1.0 + SMALLEST_VARIANCE)).sqrt());
+            }
+        }
+        Learned { direction, gain, bias: weights.bias.clone() }
+    }
+
     /// The numbers one after another: direction, gain, bias of each convolution.
     pub(crate) fn flat(learned: &[Learned]) -> Vec<&[f32]> {
         learned.iter().flat_map(|one| [&one.direction[..], &one.gain[..], &one.bias[..]]).collect()
@@ -104,4 +126,23 @@ pub(crate) fn standardised<B: Backend>(
 
 fn inputs(size: &ConvolutionSize) -> usize {
     size.kernel * size.kernel * size.channels_in
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::architecture::Family;
+
+    #[test]
+    fn weights_become_parameters_that_stand_for_them() {
+        let architecture = Architecture::new(Family::Ladder { channels: vec![8, 12], pairs: 1 }, 1, 2);
+        let weights = Learned::weights(&architecture, &Learned::draw(&architecture, SeedPath::new(4)));
+        let again = Learned::weights(&architecture, &Learned::of_weights(&architecture, &weights));
+        for (ours, theirs) in again.0.iter().zip(&weights.0) {
+            assert_eq!(ours.bias, theirs.bias);
+            for (a, b) in ours.weight.iter().zip(&theirs.weight) {
+                assert!((a - b).abs() < 1e-5, "{a} {b}");
+            }
+        }
+    }
 }

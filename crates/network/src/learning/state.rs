@@ -16,6 +16,8 @@ pub struct LearnerState {
     pub(crate) second_moment: Vec<Learned>,
     /// Steps done.
     pub steps: u64,
+    /// Minutes that they took.
+    pub minutes: f64,
     /// Running mean of the gradient's norm.
     pub(crate) usual_norm: f32,
 }
@@ -23,7 +25,17 @@ pub struct LearnerState {
 impl LearnerState {
     /// The beginning.
     pub fn draw(architecture: &Architecture, seed: SeedPath) -> LearnerState {
-        let learned = Learned::draw(architecture, seed);
+        LearnerState::start(Learned::draw(architecture, seed))
+    }
+
+    /// The beginning of a training that goes on from a network that is trained already, for other images; an error says
+    /// how the weights do not fit.
+    pub fn from_weights(architecture: &Architecture, weights: &Weights) -> Result<LearnerState, String> {
+        weights.check(architecture)?;
+        Ok(LearnerState::start(Learned::of_weights(architecture, weights)))
+    }
+
+    fn start(learned: Vec<Learned>) -> LearnerState {
         let zero = |values: &[f32]| vec![0.0; values.len()];
         let zeros: Vec<Learned> = learned
             .iter()
@@ -35,6 +47,7 @@ impl LearnerState {
             first_moment: zeros.clone(),
             second_moment: zeros,
             steps: 0,
+            minutes: 0.0,
             usual_norm: 0.0,
         }
     }

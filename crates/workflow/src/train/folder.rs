@@ -10,10 +10,11 @@ use atomlens_network::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::validation::DOSE_BORDERS;
 use crate::WorkflowError;
+use crate::model::Accuracy;
+use crate::provenance::write_json;
 
-/// A line of `curves.csv`.
+/// A look at images that are not trained on, as `curves.json` and `curves.csv` have it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
     /// Steps done.
@@ -22,44 +23,51 @@ pub struct CurvePoint {
     pub minutes: f64,
     /// Learning rate.
     pub learning_rate: f64,
-    /// Cross-entropy of the shares a column, mean since the last line.
+    /// Cross-entropy of the shares a column, mean since the last look.
     pub loss_share: f64,
     /// Negative log-likelihood of the place, likewise.
     pub loss_place: f64,
     /// Negative log-likelihood of the number of atoms, likewise.
     pub loss_atoms: f64,
-    /// Of the images that are not trained on.
-    pub precision: Option<f64>,
-    /// Likewise.
-    pub recall: Option<f64>,
-    /// Likewise.
-    pub f1: Option<f64>,
-    /// Likewise.
-    pub median_position_error_pm: Option<f64>,
-    /// F1 by dose, in the ranges of [`DOSE_BORDERS`]; the last has no upper end.
-    pub f1_below_30_e_per_a2: Option<f64>,
-    /// Likewise.
-    pub f1_30_to_100_e_per_a2: Option<f64>,
-    /// Likewise.
-    pub f1_100_to_300_e_per_a2: Option<f64>,
-    /// Likewise.
-    pub f1_300_to_1000_e_per_a2: Option<f64>,
-    /// Likewise.
-    pub f1_1000_to_3000_e_per_a2: Option<f64>,
-    /// Likewise.
-    pub f1_above_3000_e_per_a2: Option<f64>,
+    /// Figures by dose, and those of all images last.
+    pub accuracy: Vec<Accuracy>,
 }
 
 impl CurvePoint {
-    pub(super) fn set_f1_by_dose(&mut self, f1: [Option<f64>; DOSE_BORDERS.len()]) {
-        [
-            self.f1_below_30_e_per_a2,
-            self.f1_30_to_100_e_per_a2,
-            self.f1_100_to_300_e_per_a2,
-            self.f1_300_to_1000_e_per_a2,
-            self.f1_1000_to_3000_e_per_a2,
-            self.f1_above_3000_e_per_a2,
-        ] = f1;
+    /// Figures of all images.
+    pub fn all(&self) -> Option<&Accuracy> {
+        self.accuracy.last()
+    }
+
+    /// F1 over all images.
+    pub fn f1(&self) -> Option<f64> {
+        self.all().and_then(|accuracy| accuracy.f1)
+    }
+
+    /// The header of `curves.csv`.
+    fn header(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            ["step", "minutes", "learning_rate", "loss_share", "loss_place", "loss_atoms"].map(str::to_owned).to_vec();
+        for accuracy in &self.accuracy {
+            let range = match accuracy.dose_high_e_per_a2 {
+                _ if accuracy.is_of_all_doses() => String::new(),
+                Some(high) => format!("_{:.0}_to_{high:.0}_e_per_a2", accuracy.dose_low_e_per_a2),
+                None => format!("_from_{:.0}_e_per_a2", accuracy.dose_low_e_per_a2),
+            };
+            for what in ["precision", "recall", "f1", "median_position_error_pm"] {
+                names.push(format!("{what}{range}"));
+            }
+        }
+        names
+    }
+
+    fn record(&self) -> Vec<String> {
+        let losses = [self.minutes, self.learning_rate, self.loss_share, self.loss_place, self.loss_atoms];
+        let figures = self.accuracy.iter().flat_map(|accuracy| {
+            [accuracy.precision, accuracy.recall, accuracy.f1, accuracy.median_position_error_pm]
+                .map(|value| value.map_or(String::new(), |value| value.to_string()))
+        });
+        std::iter::once(self.step.to_string()).chain(losses.map(|value| value.to_string())).chain(figures).collect()
     }
 }
 
@@ -117,28 +125,29 @@ impl Folder {
         curve: &[CurvePoint],
     ) -> Result<(), WorkflowError> {
         write_bytes(&self.checkpoint(), &training_to_bytes(architecture, state))?;
+        write_json(&self.path.join("curves.json"), &curve)?;
         let path = self.path.join("curves.csv");
+        let failed = |reason: String| WorkflowError::Write { path: path.clone(), reason };
         let mut text = csv::Writer::from_writer(Vec::new());
-        for point in curve {
-            text.serialize(point)
-                .map_err(|error| WorkflowError::Write { path: path.clone(), reason: error.to_string() })?;
+        if let Some(first) = curve.first() {
+            text.write_record(first.header()).map_err(|error| failed(error.to_string()))?;
         }
-        let bytes = text
-            .into_inner()
-            .map_err(|error| WorkflowError::Write { path: path.clone(), reason: error.to_string() })?;
-        write_bytes(&path, &bytes)
+        for point in curve {
+            text.write_record(point.record()).map_err(|error| failed(error.to_string()))?;
+        }
+        write_bytes(&path, &text.into_inner().map_err(|error| failed(error.to_string()))?)
     }
 
-    /// The lines up to a step.
+    /// The looks up to a step.
     pub(super) fn read_curve(&self, steps: u64) -> Result<Vec<CurvePoint>, WorkflowError> {
-        let path = self.path.join("curves.csv");
+        let path = self.path.join("curves.json");
         if !path.exists() {
             return Ok(Vec::new());
         }
-        let wrong = |error: csv::Error| WorkflowError::Read { path: path.clone(), reason: error.to_string() };
-        let mut reader = csv::Reader::from_path(&path).map_err(wrong)?;
-        let points: Result<Vec<CurvePoint>, csv::Error> = reader.deserialize().collect();
-        Ok(points.map_err(wrong)?.into_iter().filter(|point| point.step <= steps).collect())
+        let text = fs::read_to_string(&path).map_err(|error| WorkflowError::read(&path, &error))?;
+        let points: Vec<CurvePoint> = serde_json::from_str(&text)
+            .map_err(|error| WorkflowError::Read { path: path.clone(), reason: error.to_string() })?;
+        Ok(points.into_iter().filter(|point| point.step <= steps).collect())
     }
 
     pub(super) fn write_network(&self, network: &Network) -> Result<(), WorkflowError> {
@@ -146,6 +155,6 @@ impl Folder {
     }
 }
 
-pub(super) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), WorkflowError> {
+pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), WorkflowError> {
     Ok(write_whole_file(path, |file| file.write_all(bytes))?)
 }

@@ -5,6 +5,7 @@
 //! can be stopped at any time and goes on as if it had not been.
 
 pub mod batches;
+pub mod finish;
 pub mod folder;
 pub mod recipe;
 pub mod validation;
@@ -17,12 +18,14 @@ use atomlens_analysis::columns::ColumnSettings;
 use atomlens_core::SeedPath;
 use atomlens_dataset::StreamSettings;
 use atomlens_dataset::training::{Mixture, TrainingPair, TrainingStream};
-use atomlens_network::{Architecture, Device, Learner, LearnerState, Network};
+use atomlens_network::{Architecture, Device, Learner, LearnerState, Network, network_from_bytes, network_to_bytes};
+use atomlens_report::html::{DoseValidation, TrainingCurves, TrainingState, TrainingStep, Validation};
 use serde::Serialize;
 
 use self::folder::{CurvePoint, Folder, Losses};
 pub use self::recipe::{Schedule, TrainingRecipe};
-use self::validation::{DOSE_BORDERS, judge, tally};
+use self::validation::judge;
+use crate::model::Model;
 use crate::provenance::Provenance;
 use crate::{Context, WorkflowError};
 
@@ -39,6 +42,8 @@ pub struct TrainSettings {
     pub out: PathBuf,
     /// Whether to go on with what the folder holds.
     pub resume: bool,
+    /// A model to begin with, by its name or folder; random weights if left out.
+    pub from: Option<String>,
     /// Where it is computed.
     pub device: Device,
     /// Ends the training after so many minutes, the learning rate falling in time.
@@ -54,6 +59,8 @@ pub struct TrainOptions {
     pub out: PathBuf,
     /// Whether to go on.
     pub resume: bool,
+    /// A model to begin with.
+    pub from: Option<String>,
     /// Where it is computed.
     pub device: TrainingDevice,
     /// Minutes.
@@ -107,6 +114,7 @@ impl TrainSettings {
             seed: options.seed,
             out: options.out,
             resume: options.resume,
+            from: options.from,
             device,
             minutes: options.minutes,
         })
@@ -130,6 +138,7 @@ struct Resolved {
     recipe: TrainingRecipe,
     parameters: usize,
     seed: u64,
+    from: Option<String>,
 }
 
 /// Minutes between two checkpoints at most.
@@ -163,19 +172,31 @@ fn prepare(
     folder: &Folder,
 ) -> Result<LearnerState, WorkflowError> {
     let out = &settings.out;
-    let start = || LearnerState::draw(architecture, SeedPath::new(settings.seed).child("network"));
+    let start = || match &settings.from {
+        None => Ok(LearnerState::draw(architecture, SeedPath::new(settings.seed).child("network"))),
+        Some(name) => {
+            LearnerState::from_weights(architecture, Model::find(name)?.network.weights()).map_err(|reason| {
+                WorkflowError::Setting {
+                    what: "--from",
+                    found: format!("{name}, whose weights do not fit ({reason})"),
+                    expected: "a model of the recipe's own network, image channels and number of species".to_owned(),
+                }
+            })
+        }
+    };
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
         if settings.resume {
-            return Ok(folder.read_checkpoint(architecture)?.unwrap_or_else(start));
+            return folder.read_checkpoint(architecture)?.map_or_else(start, Ok);
         }
         let advice = "to go on with the training in it, add --resume".to_owned();
         return Err(WorkflowError::FolderNotEmpty { path: out.clone(), advice });
     }
     fs::create_dir_all(out).map_err(|error| WorkflowError::write(out, &error))?;
     let resolved =
-        Resolved { recipe: settings.recipe.clone(), parameters: architecture.parameter_count(), seed: settings.seed };
+        Resolved { recipe: settings.recipe.clone(), parameters: architecture.parameter_count(), seed: settings.seed, from: settings.from.clone() };
+    let state = start()?;
     Provenance::new("train", resolved).write(&out.join("settings.json"))?;
-    Ok(start())
+    Ok(state)
 }
 
 struct Training<'a> {
@@ -191,7 +212,7 @@ impl Training<'_> {
         let schedule = &self.settings.recipe.schedule;
         let batch = schedule.batch as u64;
         let mut curve = self.folder.read_curve(state.steps)?;
-        let minutes_before = curve.last().map_or(0.0, |point| point.minutes);
+        let minutes_before = state.minutes;
         let began = Instant::now();
         let minutes = || minutes_before + began.elapsed().as_secs_f64() / 60.0;
 
@@ -221,7 +242,10 @@ impl Training<'_> {
                 curve.push(point);
             }
             if looks || minutes() - checkpoint_minutes > CHECKPOINT_MINUTES {
-                self.folder.write_checkpoint(&self.architecture, &learner.state(), &curve)?;
+                let mut state = learner.state();
+                state.minutes = minutes();
+                self.folder.write_checkpoint(&self.architecture, &state, &curve)?;
+                self.write_page(&curve, if ends { TrainingState::Finished } else { TrainingState::Running }, part)?;
                 checkpoint_minutes = minutes();
             }
             if ends {
@@ -237,6 +261,14 @@ impl Training<'_> {
         if self.context.is_cancelled() {
             return Err(WorkflowError::Cancelled { done: steps, total: schedule.steps, unit: "steps" });
         }
+        let weights = learner.state().weights(&self.architecture);
+        let network = Network::new(self.architecture.clone(), weights)
+            .map_err(|reason| WorkflowError::TrainingFailed { steps, reason })?;
+        // What is measured is what is stored, in half precision.
+        let network = network_from_bytes(&network_to_bytes(&network))
+            .map_err(|error| WorkflowError::TrainingFailed { steps, reason: error.to_string() })?;
+        let model = finish::finish(self.settings, &self.mixture, network, minutes(), steps, self.context)?;
+        model.write(&self.settings.out)?;
         Ok(TrainSummary { out: self.settings.out.clone(), steps, last: curve.pop() })
     }
 
@@ -267,14 +299,8 @@ impl Training<'_> {
             .map_err(|reason| WorkflowError::TrainingFailed { steps: point.step, reason })?;
         let species: Vec<String> = self.mixture.labels.species().iter().map(|&name| name.to_owned()).collect();
         let judged = judge(&network, &species, unseen, &ColumnSettings::default());
-        let score = tally(&judged, 0.0, f64::INFINITY).score();
         [point.loss_share, point.loss_place, point.loss_atoms] = losses.mean();
-        (point.precision, point.recall, point.f1) = (score.precision, score.recall, score.f1);
-        point.median_position_error_pm = score.position.map(|position| position.median_pm);
-        point.set_f1_by_dose(std::array::from_fn(|index| {
-            let highest = DOSE_BORDERS.get(index + 1).copied().unwrap_or(f64::INFINITY);
-            tally(&judged, DOSE_BORDERS[index], highest).score().f1
-        }));
+        point.accuracy = finish::accuracy(&judged);
         self.folder.write_network(&network)?;
         let shown = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
         self.context.progress.note(&format!(
@@ -282,10 +308,64 @@ impl Training<'_> {
             point.step,
             point.loss_share,
             point.loss_place,
-            shown(point.f1),
-            shown(point.median_position_error_pm)
+            shown(point.f1()),
+            shown(point.all().and_then(|all| all.median_position_error_pm))
         ));
         Ok(point)
+    }
+}
+
+impl Training<'_> {
+    /// Writes the page that shows how far the training is.
+    fn write_page(&self, curve: &[CurvePoint], state: TrainingState, part: f64) -> Result<(), WorkflowError> {
+        let Some(last) = curve.last() else { return Ok(()) };
+        let recipe = &self.settings.recipe;
+        let number = |value: Option<f64>| value.unwrap_or(0.0);
+        let validation = curve.iter().filter_map(|point| {
+            let all = point.all()?;
+            let by_dose = point.accuracy.iter().filter(|accuracy| !accuracy.is_of_all_doses());
+            Some(Validation {
+                step: point.step,
+                loss: None,
+                f1: number(all.f1),
+                precision: number(all.precision),
+                recall: number(all.recall),
+                by_dose: by_dose
+                    .map(|accuracy| DoseValidation {
+                        dose_e_per_a2: accuracy.dose_low_e_per_a2.max(1.0),
+                        f1: number(accuracy.f1),
+                        precision: number(accuracy.precision),
+                        recall: number(accuracy.recall),
+                        median_position_error_pm: accuracy.median_position_error_pm,
+                    })
+                    .collect(),
+            })
+        });
+        let elapsed_s = 60.0 * last.minutes;
+        let page = TrainingCurves {
+            title: format!("Training of {}", recipe.name),
+            state,
+            facts: vec![
+                ("Images".to_owned(), format!("mixture {}, {} pixels wide", recipe.mixture, self.mixture.field_px)),
+                ("Network".to_owned(), format!("{} weights and biases", self.architecture.parameter_count())),
+                ("Doses".to_owned(), "each the lower end of a range".to_owned()),
+            ],
+            steps: curve
+                .iter()
+                .filter(|point| point.loss_share > 0.0)
+                .map(|point| TrainingStep {
+                    step: point.step,
+                    loss: point.loss_share,
+                    learning_rate: point.learning_rate,
+                })
+                .collect(),
+            validation: validation.collect(),
+            total_steps: self.settings.minutes.is_none().then_some(recipe.schedule.steps),
+            elapsed_s,
+            remaining_s: (part > 0.0).then(|| elapsed_s * (1.0 / part - 1.0).max(0.0)),
+            refresh_s: 20,
+        };
+        Ok(page.write(self.settings.out.join("training.html"))?)
     }
 }
 
@@ -298,6 +378,16 @@ pub fn unseen_pairs(
     count: usize,
     context: &Context,
 ) -> Result<Vec<TrainingPair>, std::sync::Arc<atomlens_dataset::DatasetError>> {
+    unseen_pairs_of_seed(mixture, UNSEEN_SEED, count, context)
+}
+
+/// The same, of another seed; that of a training would give images that its network knows.
+pub fn unseen_pairs_of_seed(
+    mixture: &Mixture,
+    seed: u64,
+    count: usize,
+    context: &Context,
+) -> Result<Vec<TrainingPair>, std::sync::Arc<atomlens_dataset::DatasetError>> {
     let settings = StreamSettings { end: Some(count as u64), ..StreamSettings::for_training(context.threads) };
-    TrainingStream::cancellable(mixture, UNSEEN_SEED, settings, context.cancelled.clone())?.collect()
+    TrainingStream::cancellable(mixture, seed, settings, context.cancelled.clone())?.collect()
 }

@@ -99,6 +99,16 @@ pub fn find(name: &str) -> Result<(TrainingRecipe, Mixture), WorkflowError> {
     Ok((recipe, mixture))
 }
 
+/// The mixture of a recipe that is no file any more, as a model's card has it, with the recipe's size of images.
+///
+/// # Errors
+/// If the mixture did not come with the program and is not a file.
+pub fn mixture_of(recipe: &TrainingRecipe) -> Result<Mixture, WorkflowError> {
+    let mut mixture = find_mixture(&recipe.mixture, Path::new(""))?;
+    mixture.field_px = recipe.schedule.field_px.unwrap_or(mixture.field_px);
+    Ok(mixture)
+}
+
 fn find_mixture(name: &str, folder: &Path) -> Result<Mixture, WorkflowError> {
     let wrong = |source| WorkflowError::Recipe { path: name.to_owned(), source: Box::new(source) };
     let path = folder.join(name);

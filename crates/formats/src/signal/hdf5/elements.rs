@@ -247,9 +247,8 @@ impl Elements for HdfElements {
     fn read(&self, first: u64, count: usize) -> Result<Vec<u8>, FormatError> {
         let size = self.pixel.bytes();
         let mut buffer = vec![0; count * size];
-        let axes = self.order.len();
         // The place along each stored axis, from the number of the element in the order in which it is given out.
-        let mut place = vec![0u64; axes];
+        let mut place = vec![0u64; self.order.len()];
         let mut rest = first;
         for axis in self.order.iter().rev() {
             let length = self.stored[*axis].max(1);
@@ -265,9 +264,9 @@ impl Elements for HdfElements {
         let mut out = buffer.as_mut_slice();
         while !out.is_empty() {
             let (mut number, mut start) = (0, 0);
-            for axis in 0..axes {
-                number = number * self.grid[axis] + place[axis] / self.chunk[axis];
-                start = start * self.chunk[axis] + place[axis] % self.chunk[axis];
+            for ((place, chunk), grid) in place.iter().zip(&self.chunk).zip(&self.grid) {
+                number = number * grid + place / chunk;
+                start = start * chunk + place % chunk;
             }
             let to_chunk_end = self.chunk[fast] - place[fast] % self.chunk[fast];
             let run = to_chunk_end.min(self.stored[fast] - place[fast]).min((out.len() / size) as u64);

@@ -262,8 +262,11 @@ pub(super) struct Pages {
     bytes: Arc<dyn Bytes>,
     geometry: Geometry,
     pages: Vec<(Vec<u64>, Vec<u64>)>,
-    kept: Mutex<VecDeque<((usize, usize), Arc<Vec<u8>>)>>,
+    kept: Mutex<VecDeque<Kept>>,
 }
+
+/// Page and number of a strip or tile, and its pixels.
+type Kept = ((usize, usize), Arc<Vec<u8>>);
 
 impl Pages {
     /// `pages` is not empty.

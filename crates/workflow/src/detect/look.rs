@@ -1,0 +1,44 @@
+//! One frame: resampled, normalised, seen by the network, read for columns.
+
+use atomlens_analysis::columns::{ColumnSettings, find_columns};
+use atomlens_analysis::normalise::normalise;
+use atomlens_analysis::resample::resample;
+use atomlens_analysis::statistics::InputStatistics;
+use atomlens_core::{ConfidenceMap, DetectedColumn};
+use ndarray::{Array2, Axis};
+
+use crate::model::Model;
+
+/// What was found in a frame.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// The columns, in angstrom from the centre of the frame's first pixel.
+    pub columns: Vec<DetectedColumn>,
+    /// The network's map.
+    pub map: ConfidenceMap,
+    /// How the frame is unlike those of the training.
+    pub warnings: Vec<String>,
+}
+
+/// The smallest edge of an image in pixels of the model that says anything.
+pub(super) const SMALLEST_EDGE: usize = 16;
+
+/// Looks at a frame of the given pixel size along x and y.
+pub fn look(model: &Model, frame: &Array2<f32>, pixel_angstrom: (f64, f64), columns: &ColumnSettings) -> Look {
+    let target = model.card.pixel_size_angstrom;
+    let resampled = resample(frame.view(), pixel_angstrom, target).insert_axis(Axis(0));
+    let normalised = normalise(resampled.view(), target);
+    drop(resampled);
+    let statistics = InputStatistics::of(frame.view(), normalised.index_axis(Axis(0), 0), target);
+    let map = model.network.look(normalised.view(), target, &model.card.species);
+    let mut columns = find_columns(&map, columns);
+    let (width, height) = (frame.ncols() as f64 - 0.5, frame.nrows() as f64 - 0.5);
+    columns.retain(|column| {
+        let (x, y) = (column.x_angstrom / pixel_angstrom.0, column.y_angstrom / pixel_angstrom.1);
+        (-0.5..width).contains(&x) && (-0.5..height).contains(&y)
+    });
+    for column in &mut columns {
+        column.atoms_sigma *= model.card.atoms_sigma_scale;
+    }
+    Look { columns, map, warnings: statistics.outside(&model.card.statistics) }
+}

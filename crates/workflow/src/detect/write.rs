@@ -1,0 +1,262 @@
+//! What a detection leaves behind.
+//!
+//! In the folder: `columns.csv`, `columns.parquet`, `report.html`, `settings.json`; for each file, in a folder of its
+//! name where there are several: `overlay.png` and `overlay.svg` of its first frame, `confidence.tif`, and its columns as
+//! extended XYZ.
+
+use std::path::PathBuf;
+
+use atomlens_analysis::lattice::known::KnownLattice;
+use atomlens_analysis::lattice::spacing::{ColumnPlace, fit_lattice};
+use atomlens_core::glam::DVec2;
+use atomlens_formats::{Frames, PixelData, write_frames};
+use atomlens_report::html::{
+    DetectionReport, FileReport, FramePicture, FrameReport, SpacingCheck, largest_side_px, picture_step,
+};
+use atomlens_report::{Overlay, overlay::ColourBy};
+use ndarray::{Array2, Array4, Axis, stack};
+
+use super::choose::Choice;
+use super::pixel_size::PixelSize;
+use super::source::Source;
+use super::tables::{ColumnRow, write_csv, write_parquet};
+use super::{DetectSettings, FrameResult, structure};
+use crate::WorkflowError;
+use crate::model;
+use crate::provenance::Provenance;
+
+/// The most that `confidence.tif` may hold; further frames of a movie are left out of it.
+const LARGEST_CONFIDENCE_BYTES: usize = 256 << 20;
+
+/// Writes a job's results.
+pub(super) struct Writer {
+    settings: DetectSettings,
+    provenance: Provenance<DetectSettings>,
+    several: bool,
+    rows: Vec<ColumnRow>,
+    report: DetectionReport,
+}
+
+impl Writer {
+    pub(super) fn new(settings: &DetectSettings, provenance: Provenance<DetectSettings>, files: usize) -> Writer {
+        let title = match settings.files.as_slice() {
+            [file] => file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            files => format!("{} files", files.len()),
+        };
+        Writer {
+            settings: settings.clone(),
+            provenance,
+            several: files > 1,
+            rows: Vec::new(),
+            report: DetectionReport {
+                title: format!("Atomic columns: {title}"),
+                program: format!("atomlens {}", env!("CARGO_PKG_VERSION")),
+                ..DetectionReport::default()
+            },
+        }
+    }
+
+    pub(super) fn refused(&mut self, source: &Source, error: &WorkflowError) {
+        self.report.warnings.push(format!("{}: not analysed: {error}", source.name));
+    }
+
+    pub(super) fn begin(
+        &mut self,
+        source: &Source,
+        choice: &Choice,
+        pixel_size: &PixelSize,
+    ) -> Result<FileWriter, WorkflowError> {
+        let folder = if self.several {
+            let stem = source.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let taken = |name: &str| self.settings.out.join(name).exists();
+            let free = (2..).map(|number| format!("{stem} ({number})"));
+            let name = std::iter::once(stem.clone()).chain(free).find(|name| !taken(name));
+            let folder = self.settings.out.join(name.unwrap_or(stem));
+            std::fs::create_dir_all(&folder).map_err(|error| WorkflowError::write(&folder, &error))?;
+            folder
+        } else {
+            self.settings.out.clone()
+        };
+        if self.report.model.is_none() {
+            self.report.model = Some(model::page(&choice.model.card));
+        }
+        let acquisition = source.acquisition();
+        let mut facts = vec![
+            ("Format".to_owned(), source.format.to_owned()),
+            ("Model".to_owned(), format!("{}, because {}", choice.name, choice.reason)),
+        ];
+        let mut fact = |name: &str, value: Option<String>| facts.extend(value.map(|value| (name.to_owned(), value)));
+        fact("Voltage", acquisition.voltage_kv.map(|value| format!("{value} kV")));
+        fact("Dose", acquisition.dose_e_per_a2.map(|value| format!("{value:.1} e/Å²")));
+        fact("Frame time", acquisition.frame_time_s.map(|value| format!("{value} s")));
+        fact("Instrument", acquisition.instrument.clone());
+        let frames = source.frames() as usize;
+        let step = picture_step(frames);
+        Ok(FileWriter {
+            folder,
+            choice: choice.clone(),
+            pixel_size: pixel_size.clone(),
+            frame_time_s: acquisition.frame_time_s,
+            rows: Vec::new(),
+            maps: Vec::new(),
+            map_bytes: 0,
+            picture_step: step,
+            picture_side_px: largest_side_px(frames.div_ceil(step)),
+            report: FileReport {
+                name: source.name.clone(),
+                frames_in_file: frames,
+                size_px: source.size_px(),
+                pixel_size_nm: 0.1 * pixel_size.angstrom.0,
+                pixel_size_source: pixel_size.source(),
+                facts,
+                species: choice.model.card.species.clone(),
+                warnings: source.notes.iter().chain(&pixel_size.warnings).cloned().collect(),
+                ..FileReport::default()
+            },
+        })
+    }
+
+    pub(super) fn end(&mut self, file: FileWriter) -> Result<(), WorkflowError> {
+        file.write_confidence()?;
+        self.rows.extend(file.rows);
+        self.report.files.push(file.report);
+        Ok(())
+    }
+
+    /// Writes what concerns all files; gives the report's path.
+    pub(super) fn finish(mut self) -> Result<PathBuf, WorkflowError> {
+        let out = &self.settings.out;
+        write_csv(&out.join("columns.csv"), &self.rows)?;
+        write_parquet(&out.join("columns.parquet"), &self.rows)?;
+        self.provenance.write(&out.join("settings.json"))?;
+        self.report.settings = serde_json::to_value(&self.provenance).unwrap_or_default();
+        let path = out.join("report.html");
+        self.report.write(&path)?;
+        Ok(path)
+    }
+}
+
+/// Writes the results of one file.
+pub(super) struct FileWriter {
+    folder: PathBuf,
+    choice: Choice,
+    pixel_size: PixelSize,
+    frame_time_s: Option<f64>,
+    rows: Vec<ColumnRow>,
+    maps: Vec<Array2<f32>>,
+    map_bytes: usize,
+    picture_step: usize,
+    picture_side_px: usize,
+    report: FileReport,
+}
+
+impl FileWriter {
+    pub(super) fn columns(&self) -> u64 {
+        self.rows.len() as u64
+    }
+
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let of_frames = self.report.frames.iter().flat_map(|frame| frame.warnings.iter());
+        let mut warnings: Vec<String> = self.report.warnings.clone();
+        for warning in of_frames {
+            if !warnings.contains(warning) {
+                warnings.push(warning.clone());
+            }
+        }
+        warnings
+    }
+
+    pub(super) fn bad_frame(&mut self, index: u64, error: &WorkflowError) {
+        self.report.warnings.push(format!("frame {index} was left out: {error}"));
+    }
+
+    pub(super) fn add(&mut self, result: &FrameResult<'_>) -> Result<(), WorkflowError> {
+        let pixel = self.pixel_size.angstrom;
+        let species = &self.choice.model.card.species;
+        for (id, column) in result.columns.iter().enumerate() {
+            self.rows.push(ColumnRow::new(&self.report.name, result.index, id as u64, column, pixel, species));
+        }
+        if self.report.frames.is_empty() {
+            self.first_frame(result)?;
+        }
+        let map = result.look.map.share_of_any();
+        self.map_bytes += 4 * map.len();
+        if self.map_bytes <= LARGEST_CONFIDENCE_BYTES {
+            self.maps.push(map);
+        }
+        let wants_picture = (result.index as usize).is_multiple_of(self.picture_step);
+        let picture =
+            wants_picture.then(|| FramePicture::new(result.frame.view(), pixel.0, self.picture_side_px)).transpose()?;
+        self.report.frames.push(FrameReport {
+            index: result.index as usize,
+            time_s: self.frame_time_s.map(|time| time * result.index as f64),
+            columns: result.columns.to_vec(),
+            picture,
+            warnings: result.warnings.clone(),
+        });
+        Ok(())
+    }
+
+    /// Pictures, the structure and the check of the lattice.
+    fn first_frame(&mut self, result: &FrameResult<'_>) -> Result<(), WorkflowError> {
+        let species = &self.choice.model.card.species;
+        let pixel = self.pixel_size.angstrom.0;
+        let mut overlay = Overlay::new(result.frame.view(), pixel).columns(result.columns, species);
+        if species.len() > 1 && result.columns.iter().any(|column| column.species != result.columns[0].species) {
+            overlay = overlay.colour_by(ColourBy::Species);
+        } else {
+            overlay = overlay.colour_by(ColourBy::Probability);
+        }
+        overlay.write_png(self.folder.join("overlay.png"))?;
+        overlay.write_svg(self.folder.join("overlay.svg"))?;
+        let lattice = self.pixel_size.estimate.as_ref().map(|estimate| estimate.best.lattice.as_str());
+        let elements = structure::elements(species, lattice);
+        structure::write(&self.folder.join("columns.xyz"), result.columns, &elements)?;
+        self.check_lattice(result);
+        Ok(())
+    }
+
+    /// Compares the columns with the lattice that the image shows.
+    fn check_lattice(&mut self, result: &FrameResult<'_>) {
+        let Some(estimate) = &self.pixel_size.estimate else { return };
+        let Ok(lattice) = KnownLattice::named(&estimate.best.lattice) else { return };
+        let Some(zone) = lattice.zones.iter().find(|zone| zone.label == estimate.best.zone) else { return };
+        let (px, py) = self.pixel_size.angstrom;
+        // What belongs to a support is on another lattice.
+        let of_body =
+            result.columns.iter().filter(|column| self.choice.model.card.species[column.species] != "support");
+        let places: Vec<ColumnPlace> = of_body
+            .map(|column| ColumnPlace {
+                place: DVec2::new(column.x_angstrom / px, column.y_angstrom / py),
+                sigma: column.position_sigma_angstrom / px,
+            })
+            .collect();
+        let Ok(fit) = fit_lattice(&places, zone, px) else { return };
+        let check = fit.check(px);
+        if check.is_off() {
+            self.report.warnings.push(format!("columns laid on {} along {}: {check}", lattice.name, zone.label));
+        }
+        let known = zone.largest_spacing_angstrom();
+        let measured = known * px / fit.scale_angstrom;
+        self.report.spacings.push(SpacingCheck {
+            name: format!("{} along {}, {} columns", lattice.name, zone.label, fit.numbered()),
+            measured_nm: 0.1 * measured,
+            sigma_nm: Some(0.1 * measured * fit.scale_sigma_angstrom / fit.scale_angstrom),
+            expected_nm: Some(0.1 * known),
+            expected_source: "tabulated; the table's sources are in the documentation".to_owned(),
+            tolerance: 0.02,
+        });
+    }
+
+    fn write_confidence(&self) -> Result<(), WorkflowError> {
+        if self.maps.is_empty() {
+            return Ok(());
+        }
+        let views: Vec<_> = self.maps.iter().map(|map| map.view()).collect();
+        let Ok(maps) = stack(Axis(0), &views) else { return Ok(()) };
+        let maps: Array4<f32> = maps.insert_axis(Axis(1));
+        let cell = 2.0 * self.choice.model.card.pixel_size_angstrom;
+        let frames = Frames { data: PixelData::F32(maps.view()), pixel_x_angstrom: cell, pixel_y_angstrom: cell };
+        Ok(write_frames(&self.folder.join("confidence.tif"), &frames)?)
+    }
+}

@@ -1,0 +1,166 @@
+//! What a trained network is worth: its calibration, its accuracy, and the card that says both.
+
+use atomlens_analysis::calibration::{ProbabilityCalibration, fit_sigma_scale};
+use atomlens_analysis::columns::ColumnSettings;
+use atomlens_analysis::matching::{HIT_RADIUS_ANGSTROM, pair};
+use atomlens_analysis::reliability::Outcomes;
+use atomlens_analysis::score::places;
+use atomlens_analysis::statistics::{InputStatistics, Ranges};
+use atomlens_dataset::training::{Mixture, PIXEL_ANGSTROM, TrainingPair};
+use atomlens_network::Network;
+use ndarray::Axis;
+
+use super::validation::{DOSE_BORDERS, Judged, judge, tally};
+use super::{TrainSettings, unseen_pairs};
+use crate::model::{Accuracy, Model, ModelCard, ModelRange, TrainingFacts};
+use crate::{Context, WorkflowError};
+
+/// Images that the calibration is fitted to, and as many that the accuracy is measured on.
+const IMAGES: usize = 320;
+
+/// Everything that may be a column counts in the calibration.
+const LOWEST_PROBABILITY: f64 = 0.02;
+
+/// Steps of the reliability plot.
+const BINS: usize = 10;
+
+/// Measures a network on images that it has not seen, half of them to calibrate it, and writes its card.
+pub(super) fn finish(
+    settings: &TrainSettings,
+    mixture: &Mixture,
+    network: Network,
+    minutes: f64,
+    steps: u64,
+    context: &Context,
+) -> Result<Model, WorkflowError> {
+    let recipe = &settings.recipe;
+    let species: Vec<String> = mixture.labels.species().iter().map(|&name| name.to_owned()).collect();
+    let validation = recipe.schedule.validation_images;
+    context.progress.note("calibrating on images that were not trained on");
+    let mut pairs = unseen_pairs(mixture, validation + 2 * IMAGES, context)
+        .map_err(|source| WorkflowError::Stream { path: recipe.mixture.clone(), source })?;
+    // The first ones were looked at during the training.
+    pairs.drain(..validation);
+    let (calibration, test) = pairs.split_at(IMAGES);
+
+    let raw = ColumnSettings { probability_threshold: LOWEST_PROBABILITY, ..ColumnSettings::default() };
+    let judged = judge(&network, &species, calibration, &raw);
+    let outcomes = outcomes(&judged);
+    let too_few = |reason: String| WorkflowError::TrainingFailed { steps, reason };
+    let probability_calibration =
+        ProbabilityCalibration::fit(&outcomes.probabilities).map_err(|error| too_few(error.to_string()))?;
+    let position_sigma_scale = fit_sigma_scale(&outcomes.errors_angstrom, &outcomes.sigmas_angstrom)
+        .map_err(|error| too_few(error.to_string()))?;
+    let atoms_sigma_scale = atoms_sigma_scale(&judged);
+    let columns = ColumnSettings { probability_calibration, position_sigma_scale, ..ColumnSettings::default() };
+
+    let all = ColumnSettings { probability_threshold: LOWEST_PROBABILITY, ..columns.clone() };
+    let mut judged = judge(&network, &species, test, &all);
+    let outcomes = self::outcomes(&judged);
+    for image in &mut judged {
+        image.detected.retain(|column| column.probability >= columns.probability_threshold);
+    }
+    let card = ModelCard {
+        name: recipe.name.clone(),
+        description: recipe.description.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        species,
+        pixel_size_angstrom: PIXEL_ANGSTROM,
+        normalisation:
+            "The local mean is subtracted and the rest divided by its local standard deviation, both over a \
+                        Gaussian of 12 Å (standard deviation)."
+                .to_owned(),
+        lattices: recipe.lattices.clone(),
+        range: range(pairs.iter()),
+        training: TrainingFacts {
+            recipe: recipe.clone(),
+            seed: settings.seed,
+            from: settings.from.clone(),
+            steps,
+            images: steps * recipe.schedule.batch as u64,
+            minutes,
+            machine: machine(context),
+            parameters: network.architecture().parameter_count(),
+        },
+        columns,
+        atoms_sigma_scale,
+        accuracy: accuracy(&judged),
+        probability_reliability: outcomes.of_probability(BINS),
+        position_reliability: outcomes.of_position(),
+        statistics: Ranges::of(&pairs.iter().map(statistics).collect::<Vec<_>>()),
+    };
+    Ok(Model { card, network })
+}
+
+fn machine(context: &Context) -> String {
+    format!("{} threads of a CPU ({})", context.threads, std::env::consts::ARCH)
+}
+
+fn outcomes(judged: &[Judged]) -> Outcomes {
+    let mut outcomes = Outcomes::default();
+    for image in judged {
+        outcomes.add(&image.detected, &image.truth, &image.truth_species);
+    }
+    outcomes
+}
+
+/// By how much the stated error of the number of atoms must be stretched, so that 68 % lie within it.
+fn atoms_sigma_scale(judged: &[Judged]) -> f64 {
+    let mut ratios = Vec::new();
+    for image in judged {
+        for hit in pair(&places(&image.detected), &image.truth, HIT_RADIUS_ANGSTROM) {
+            let column = &image.detected[hit.detected];
+            let error = (column.atoms - f64::from(image.truth_atoms[hit.truth])).abs();
+            ratios.push(error / column.atoms_sigma.max(1e-6));
+        }
+    }
+    ratios.sort_by(f64::total_cmp);
+    let within = ratios.get((0.6827 * ratios.len() as f64) as usize).copied().unwrap_or(1.0);
+    if within > 0.0 { within } else { 1.0 }
+}
+
+/// Figures by dose, and those of all images last.
+pub fn accuracy(judged: &[Judged]) -> Vec<Accuracy> {
+    let borders = DOSE_BORDERS.iter().enumerate().map(|(index, &low)| (low, DOSE_BORDERS.get(index + 1).copied()));
+    borders
+        .chain([(0.0, None)])
+        .filter_map(|(low, high)| {
+            let end = high.unwrap_or(f64::INFINITY);
+            let images = judged.iter().filter(|image| (low..end).contains(&image.dose_e_per_a2)).count();
+            let score = tally(judged, low, end).score();
+            (images > 0).then(|| Accuracy {
+                dose_low_e_per_a2: low,
+                dose_high_e_per_a2: high,
+                images,
+                hits: score.hits,
+                missed: score.missed,
+                false_columns: score.false_columns,
+                precision: score.precision,
+                recall: score.recall,
+                f1: score.f1,
+                median_position_error_pm: score.position.map(|position| position.median_pm),
+                rms_position_error_pm: score.position.map(|position| position.rms_pm),
+            })
+        })
+        .collect()
+}
+
+fn range<'a>(pairs: impl Iterator<Item = &'a TrainingPair> + Clone) -> ModelRange {
+    let span = |value: &dyn Fn(&TrainingPair) -> Vec<f64>| {
+        let values = pairs.clone().flat_map(value);
+        values.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], value| [low.min(value), high.max(value)])
+    };
+    ModelRange {
+        pixel_size_angstrom: span(&|pair| vec![pair.drawn.native_pixel_angstrom]),
+        dose_e_per_a2: span(&|pair| vec![pair.drawn.dose_e_per_a2]),
+        defocus_angstrom: span(&|pair| pair.drawn.defocus_angstrom.clone()),
+        cs_angstrom: span(&|pair| vec![pair.drawn.cs_angstrom]),
+        energy_kev: span(&|pair| vec![pair.drawn.energy_kev]),
+    }
+}
+
+/// The figures of a training image; what is counted in raw pixels does not matter here.
+fn statistics(pair: &TrainingPair) -> InputStatistics {
+    let image = pair.input.index_axis(Axis(0), 0);
+    InputStatistics::of(image, image, PIXEL_ANGSTROM)
+}
