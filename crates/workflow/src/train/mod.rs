@@ -192,8 +192,12 @@ fn prepare(
         return Err(WorkflowError::FolderNotEmpty { path: out.clone(), advice });
     }
     fs::create_dir_all(out).map_err(|error| WorkflowError::write(out, &error))?;
-    let resolved =
-        Resolved { recipe: settings.recipe.clone(), parameters: architecture.parameter_count(), seed: settings.seed, from: settings.from.clone() };
+    let resolved = Resolved {
+        recipe: settings.recipe.clone(),
+        parameters: architecture.parameter_count(),
+        seed: settings.seed,
+        from: settings.from.clone(),
+    };
     let state = start()?;
     Provenance::new("train", resolved).write(&out.join("settings.json"))?;
     Ok(state)
