@@ -21,7 +21,7 @@ pub(crate) struct DetectArguments {
     /// Distance between pixels in nm; from the file, or else from the lattice in the image, if left out.
     #[arg(long)]
     pixel_size_nm: Option<f64>,
-    /// Smallest probability of a column that is reported; 0.5 unless the model says otherwise.
+    /// Smallest probability of a column that is reported; the model's own, which gives the best F1, if left out.
     #[arg(long)]
     probability: Option<f64>,
     /// Folder for the results; FILE_columns beside the first file if left out.

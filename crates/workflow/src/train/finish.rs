@@ -52,7 +52,17 @@ pub(super) fn finish(
     let position_sigma_scale = fit_sigma_scale(&outcomes.errors_angstrom, &outcomes.sigmas_angstrom)
         .map_err(|error| too_few(error.to_string()))?;
     let atoms_sigma_scale = atoms_sigma_scale(&judged);
-    let columns = ColumnSettings { probability_calibration, position_sigma_scale, ..ColumnSettings::default() };
+    let calibrated: Vec<(f64, bool)> = outcomes
+        .probabilities
+        .iter()
+        .map(|&(raw, is_column)| (probability_calibration.apply(raw), is_column))
+        .collect();
+    let columns = ColumnSettings {
+        probability_threshold: best_threshold(&calibrated, judged.iter().map(|image| image.truth.len()).sum()),
+        probability_calibration,
+        position_sigma_scale,
+        ..ColumnSettings::default()
+    };
 
     let all = ColumnSettings { probability_threshold: LOWEST_PROBABILITY, ..columns.clone() };
     let mut judged = judge(&network, &species, test, &all);
@@ -102,6 +112,22 @@ fn outcomes(judged: &[Judged]) -> Outcomes {
         outcomes.add(&image.detected, &image.truth, &image.truth_species);
     }
     outcomes
+}
+
+/// The probability, in steps of 0.05, above which detections give the best F1 among so many true columns. It is below
+/// one half where many columns are doubtful: leaving them all out would cost more than the false ones among them.
+fn best_threshold(detections: &[(f64, bool)], columns: usize) -> f64 {
+    let f1 = |threshold: f64| {
+        let kept = detections.iter().filter(|(probability, _)| *probability >= threshold);
+        let (mut hits, mut all) = (0, 0);
+        for (_, is_column) in kept {
+            all += 1;
+            hits += usize::from(*is_column);
+        }
+        2.0 * f64::from(hits) / (f64::from(all) + columns as f64)
+    };
+    let candidates = (2..=12).map(|step| 0.05 * f64::from(step));
+    candidates.max_by(|a, b| f1(*a).total_cmp(&f1(*b))).unwrap_or(0.5)
 }
 
 /// By how much the stated error of the number of atoms must be stretched, so that 68 % lie within it.
@@ -163,4 +189,21 @@ fn range<'a>(pairs: impl Iterator<Item = &'a TrainingPair> + Clone) -> ModelRang
 fn statistics(pair: &TrainingPair) -> InputStatistics {
     let image = pair.input.index_axis(Axis(0), 0);
     InputStatistics::of(image, image, PIXEL_ANGSTROM)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_threshold_weighs_misses_against_false_columns() {
+        // Columns at 0.9; at 0.3 three of ten are columns, which is worth it when few were found otherwise.
+        let mut detections = vec![(0.9, true); 10];
+        assert!(best_threshold(&detections, 10) <= 0.6);
+        detections.extend((0..200).map(|index| (0.2, index % 50 == 0)));
+        let threshold = best_threshold(&detections, 20);
+        assert!((0.2..=0.6).contains(&threshold) && threshold > 0.2, "{threshold}");
+        detections = (0..100).map(|index| (0.4, index < 40)).collect();
+        assert!(best_threshold(&detections, 40) <= 0.4 + 1e-9);
+    }
 }
