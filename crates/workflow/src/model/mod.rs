@@ -10,6 +10,7 @@ mod page;
 
 use std::path::Path;
 
+use atomlens_network::onnx::network_to_onnx;
 use atomlens_network::{Network, network_from_bytes, network_to_bytes};
 
 pub use self::card::{Accuracy, ModelCard, ModelRange, TrainingFacts};
@@ -96,6 +97,13 @@ impl Model {
         let text = toml::to_string(&self.card)
             .map_err(|error| WorkflowError::Write { path: path.clone(), reason: error.to_string() })?;
         write_bytes(&path, text.as_bytes())?;
+        let about = [
+            ("name".to_owned(), self.card.name.clone()),
+            ("species".to_owned(), self.card.species.join(",")),
+            ("pixel_size_angstrom".to_owned(), self.card.pixel_size_angstrom.to_string()),
+            ("normalisation".to_owned(), self.card.normalisation.clone()),
+        ];
+        write_bytes(&folder.join("model.onnx"), &network_to_onnx(&self.network, &about))?;
         write_bytes(&folder.join("card.md"), describe::markdown(&self.card).as_bytes())?;
         Ok(())
     }

@@ -94,7 +94,7 @@ pub(super) fn finish(
         },
         columns,
         atoms_sigma_scale,
-        accuracy: accuracy(&judged),
+        accuracy: accuracy(&judged).into_iter().filter(|accuracy| accuracy.images > 0).collect(),
         probability_reliability: outcomes.of_probability(BINS),
         position_reliability: outcomes.of_position(),
         statistics: Ranges::of(&pairs.iter().map(statistics).collect::<Vec<_>>()),
@@ -119,12 +119,12 @@ fn outcomes(judged: &[Judged]) -> Outcomes {
 fn best_threshold(detections: &[(f64, bool)], columns: usize) -> f64 {
     let f1 = |threshold: f64| {
         let kept = detections.iter().filter(|(probability, _)| *probability >= threshold);
-        let (mut hits, mut all) = (0, 0);
+        let (mut hits, mut all) = (0_usize, 0_usize);
         for (_, is_column) in kept {
             all += 1;
             hits += usize::from(*is_column);
         }
-        2.0 * f64::from(hits) / (f64::from(all) + columns as f64)
+        2.0 * hits as f64 / (all + columns) as f64
     };
     let candidates = (2..=12).map(|step| 0.05 * f64::from(step));
     candidates.max_by(|a, b| f1(*a).total_cmp(&f1(*b))).unwrap_or(0.5)
@@ -145,16 +145,16 @@ fn atoms_sigma_scale(judged: &[Judged]) -> f64 {
     if within > 0.0 { within } else { 1.0 }
 }
 
-/// Figures by dose, and those of all images last.
+/// Figures by dose, and those of all images last; always of the same ranges, so that tables of several looks fit together.
 pub fn accuracy(judged: &[Judged]) -> Vec<Accuracy> {
     let borders = DOSE_BORDERS.iter().enumerate().map(|(index, &low)| (low, DOSE_BORDERS.get(index + 1).copied()));
     borders
         .chain([(0.0, None)])
-        .filter_map(|(low, high)| {
+        .map(|(low, high)| {
             let end = high.unwrap_or(f64::INFINITY);
             let images = judged.iter().filter(|image| (low..end).contains(&image.dose_e_per_a2)).count();
             let score = tally(judged, low, end).score();
-            (images > 0).then(|| Accuracy {
+            Accuracy {
                 dose_low_e_per_a2: low,
                 dose_high_e_per_a2: high,
                 images,
@@ -166,7 +166,7 @@ pub fn accuracy(judged: &[Judged]) -> Vec<Accuracy> {
                 f1: score.f1,
                 median_position_error_pm: score.position.map(|position| position.median_pm),
                 rms_position_error_pm: score.position.map(|position| position.rms_pm),
-            })
+            }
         })
         .collect()
 }
