@@ -46,7 +46,7 @@ fn a_calibrated_movie() {
     assert!((size("x_nm") - 0.025).abs() < 1e-7 && (size("y_nm") - 0.02).abs() < 1e-7);
     assert_eq!((&signal["axes"][0]["navigation"], &signal["axes"][2]["size"]), (&true.into(), &24.into()));
     // The original metadata, whole.
-    assert_eq!(signal["metadata"]["ImageWidth"], 24);
+    assert_eq!(signal["metadata"]["ImageWidth"], 24.0);
     assert!(signal["metadata"]["ImageDescription"].as_str().unwrap().contains("unit="));
 }
 
