@@ -65,27 +65,8 @@ pub enum WorkflowError {
         reason: String,
     },
     /// A model was not trained on such an image.
-    #[error(
-        "{}: a pixel is {found_nm:.5} nm ({source_of}), and the model {model:?} was trained on {low_nm:.4} to {high_nm:.4} nm; {estimate}. \
-         Give the right pixel size with --pixel-size-nm, bin the image, or choose another model",
-        path.display()
-    )]
-    OutsideRange {
-        /// The file.
-        path: PathBuf,
-        /// The model.
-        model: String,
-        /// The image's pixel size.
-        found_nm: f64,
-        /// Who says so.
-        source_of: String,
-        /// The model's range.
-        low_nm: f64,
-        /// Its upper end.
-        high_nm: f64,
-        /// What the lattice says.
-        estimate: String,
-    },
+    #[error(transparent)]
+    OutsideRange(Box<OutsideRange>),
     /// An image that is too small to show anything.
     #[error("{}: the image of {width} x {height} pixels is smaller than {smallest_nm:.1} nm: expected a larger one", path.display())]
     TooSmall {
@@ -237,6 +218,30 @@ pub enum WorkflowError {
     },
 }
 
+/// A pixel size that a model was not trained on.
+#[derive(Debug, thiserror::Error)]
+#[error(
+        "{}: a pixel is {found_nm:.5} nm ({source_of}), and the model {model:?} was trained on {low_nm:.4} to {high_nm:.4} nm; {estimate}. \
+         Give the right pixel size with --pixel-size-nm, bin the image, or choose another model",
+        path.display()
+    )]
+pub struct OutsideRange {
+    /// The file.
+    pub path: PathBuf,
+    /// The model.
+    pub model: String,
+    /// The image's pixel size.
+    pub found_nm: f64,
+    /// Who says so.
+    pub source_of: String,
+    /// The model's range.
+    pub low_nm: f64,
+    /// Its upper end.
+    pub high_nm: f64,
+    /// What the lattice says.
+    pub estimate: String,
+}
+
 impl WorkflowError {
     /// The exit code of the program, as the README documents them.
     pub fn exit_code(&self) -> u8 {
@@ -257,7 +262,7 @@ impl WorkflowError {
             | WorkflowError::Card { .. }
             | WorkflowError::BadFrame { .. }
             | WorkflowError::NoPixelSize { .. }
-            | WorkflowError::OutsideRange { .. }
+            | WorkflowError::OutsideRange(_)
             | WorkflowError::TooSmall { .. }
             | WorkflowError::NothingDetected { .. }
             | WorkflowError::UnknownModel { .. }

@@ -24,6 +24,7 @@ use self::look::{Look, SMALLEST_EDGE, look};
 pub use self::pixel_size::{PixelSize, PixelSizeFrom};
 use self::source::{Source, is_of_a_frame};
 use self::write::Writer;
+use crate::error::OutsideRange;
 use crate::provenance::Provenance;
 use crate::{Context, WorkflowError};
 
@@ -229,7 +230,7 @@ fn check_range(source: &Source, choice: &Choice, pixel_size: &PixelSize) -> Resu
     // Drawn ranges end a little before the ranges that were asked for.
     let slack = 1.02;
     if x.min(y) * slack < low || x.max(y) > high * slack {
-        return Err(WorkflowError::OutsideRange {
+        return Err(WorkflowError::OutsideRange(Box::new(OutsideRange {
             path: source.path.clone(),
             model: choice.name.clone(),
             found_nm: 0.1 * if x.min(y) * slack < low { x.min(y) } else { x.max(y) },
@@ -240,7 +241,7 @@ fn check_range(source: &Source, choice: &Choice, pixel_size: &PixelSize) -> Resu
                 || "no lattice in the image speaks for another pixel size".to_owned(),
                 |estimate| format!("the lattice says {}", estimate.summary()),
             ),
-        });
+        })));
     }
     let (width, height) = source.size_px();
     let edge = |pixels: usize, pixel: f64| pixels as f64 * pixel / card.pixel_size_angstrom;

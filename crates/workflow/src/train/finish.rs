@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_threshold_weighs_misses_against_false_columns() {
-        let sure = vec![(0.9, true); 10];
+        let sure = [(0.9, true); 10];
         // Doubtful ones that are columns as often as they say are worth it where few were found otherwise.
         let doubtful = (0..100).map(|index| (0.45, index % 100 < 45));
         let with_doubtful: Vec<(f64, bool)> = sure.iter().copied().chain(doubtful).collect();
