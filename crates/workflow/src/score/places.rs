@@ -162,7 +162,7 @@ impl PlaceTable {
                 let line = error.position().map(|position| first_line + position.line() as usize);
                 ParseError { line, problem: not_a_table(error.to_string()) }
             })?;
-            let line = first_line + record.position().map_or(0, |position| position.line() as usize);
+            let line = first_line + record.position().map_or(0, |position| line_of(body, position));
             let row =
                 row(&record, header, delimiter == b';').map_err(|problem| ParseError { line: Some(line), problem })?;
             if table.has_file && !table.files.contains(&row.file) {
@@ -310,6 +310,13 @@ fn row(record: &csv::StringRecord, header: Header, decimal_comma: bool) -> Resul
         px: place(header.px)?,
         nm: place(header.nm)?,
     })
+}
+
+/// The line of a record, from 1. Its position may be that of the empty lines and comments in front of it.
+fn line_of(body: &str, position: &csv::Position) -> usize {
+    let rest = body.get(position.byte() as usize..).unwrap_or("");
+    let is_skipped = |line: &&str| line.trim().is_empty() || line.starts_with('#');
+    position.line() as usize + rest.lines().take_while(is_skipped).count()
 }
 
 #[cfg(test)]
