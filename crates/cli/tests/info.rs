@@ -28,8 +28,8 @@ fn a_calibrated_movie() {
         "movie.tif: TIFF, ",
         "signal 1 \"movie\": a stack of images of 3 x 20 x 24, uint16, 2.9 kB",
         "0.025 nm along x, 0.02 nm along y, from ImageJ's description and the resolution tags",
-        "not stated   frame time, voltage, dose",
-        "columns      can be looked for",
+        "not stated     frame time, voltage, dose",
+        "columns        can be looked for",
     ] {
         assert!(text.contains(words), "no {words:?} in\n{text}");
     }

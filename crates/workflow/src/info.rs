@@ -120,25 +120,21 @@ pub fn obstacle(signal: &Signal) -> Option<String> {
     if matches!(signal.pixel, PixelType::Complex64 | PixelType::Complex128) {
         return Some("complex numbers: a wave or a Fourier transform, not an image that a camera took".to_owned());
     }
-    let other = [x, y].into_iter().find(|axis| !is_length_or_none(&axis.unit))?;
-    let unit = other.unit.trim();
-    Some(if is_reciprocal(unit) {
-        format!("a diffraction pattern or a Fourier transform: its pixels are in {unit}")
-    } else {
-        format!("not an image of a specimen: its pixels are in {unit} along {}", named(other))
+    [x, y].into_iter().find_map(|axis| {
+        let unit = shown(&axis.unit);
+        if is_reciprocal(&unit) {
+            Some(format!("a diffraction pattern or a Fourier transform: its pixels are in {unit}"))
+        } else if axis.pitch_s().is_some() || unit.ends_with("eV") {
+            Some(format!("not an image of a specimen: its pixels are in {unit} along {}", named(axis)))
+        } else {
+            None
+        }
     })
 }
 
 fn is_reciprocal(unit: &str) -> bool {
     let unit = unit.to_ascii_lowercase();
     unit.starts_with("1/") || unit.starts_with("1 /") || unit.contains("-1") || unit.contains("rad") || unit == "deg"
-}
-
-/// Whether a unit may be that of a specimen's place: a length, or none that is known.
-fn is_length_or_none(unit: &str) -> bool {
-    let unit = unit.trim();
-    let none = ["", "px", "pixel", "pixels", "Pixel", "Pixels", "None", "<undefined>", "unknown"];
-    none.contains(&unit) || Axis::signal("", 1).calibrated(1.0, 0.0, unit).pitch_nm().is_some() || unit == "inch"
 }
 
 fn describe(file: &SignalFile, number: usize, signal: &Signal) -> SignalInfo {
@@ -158,7 +154,10 @@ fn describe(file: &SignalFile, number: usize, signal: &Signal) -> SignalInfo {
     }
     let analysable = remark.is_none();
     if analysable && pixel_size.is_none() {
-        remark = Some("the pixel size has to be stated, or is estimated from the lattice".to_owned());
+        let unit = signal.image_axes().map(|(_, x)| shown(&x.unit)).unwrap_or_default();
+        let what =
+            if unit.is_empty() { String::new() } else { format!("{unit:?} is no unit of length that is known: ") };
+        remark = Some(what + "the pixel size has to be stated, or is estimated from the lattice");
     } else if analysable && signal.pixel.parts() > 1 {
         remark = Some("colours: their luminance is looked at".to_owned());
     }
@@ -286,7 +285,7 @@ impl fmt::Display for SignalInfo {
             write!(f, " \"{}\"", shown(&self.title))?;
         }
         write!(f, ": {}, {}, {}", self.kind, self.pixel_type, bytes_shown(self.data_bytes))?;
-        let mut line = |name: &str, text: String| write!(f, "\n  {name:<13}{text}");
+        let mut line = |name: &str, text: String| write!(f, "\n  {name:<15}{text}");
         let width = self.axes.iter().map(|axis| named(axis).chars().count()).max().unwrap_or(0);
         for (place, axis) in self.axes.iter().enumerate() {
             let name = if place == 0 { "axes" } else { "" };
@@ -376,14 +375,19 @@ mod tests {
 
     #[test]
     fn units_tell_images_from_what_looks_like_one() {
-        for unit in ["", "nm", "Å", "pm", "µm", "px", "m"] {
-            assert!(is_length_or_none(unit), "{unit}");
+        let image = |unit: &str| {
+            let axes = ["y", "x"].map(|name| Axis::signal(name, 2).calibrated(0.02, 0.0, unit)).to_vec();
+            let data = atomlens_formats::signal::InMemory::new(vec![0; 4], PixelType::U8);
+            obstacle(&Signal::new(Path::new("a"), "", PixelType::U8, axes, data).unwrap())
+        };
+        for unit in ["", "nm", "Å", "pm", "µm", "px", "[]", "furlong"] {
+            assert_eq!(image(unit), None, "{unit}");
         }
         for unit in ["1/nm", "1 / nm", "nm^-1", "mrad", "rad"] {
-            assert!(!is_length_or_none(unit) && is_reciprocal(unit), "{unit}");
+            assert!(image(unit).is_some_and(|why| why.starts_with("a diffraction pattern")), "{unit}");
         }
-        for unit in ["eV", "s", "keV"] {
-            assert!(!is_length_or_none(unit) && !is_reciprocal(unit), "{unit}");
+        for unit in ["eV", "s", "keV", "ms"] {
+            assert!(image(unit).is_some_and(|why| why.starts_with("not an image of a specimen")), "{unit}");
         }
     }
 
