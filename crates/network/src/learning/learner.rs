@@ -8,7 +8,7 @@ use burn_tensor::{Tensor, TensorData};
 use super::differentiable;
 use super::loss::{Targets, loss};
 use super::operations::{Convolution, Operations};
-use super::optimiser::Optimiser;
+use super::optimiser::{Kind, Optimiser};
 use super::parameters::{Learned, standardised};
 use super::state::LearnerState;
 use crate::architecture::{Architecture, Step};
@@ -48,6 +48,7 @@ impl<B: Operations> DeviceLearner<B> {
         };
         let parameters = tensors(&state.learned);
         let optimiser = Optimiser::restore(
+            Kind::of(&architecture.convolutions()),
             tensors(&state.averaged),
             tensors(&state.first_moment),
             tensors(&state.second_moment),
