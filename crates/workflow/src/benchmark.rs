@@ -1,10 +1,13 @@
 //! How good a model is by dose, on fresh simulations of what it was trained for.
 //!
 //! At each dose the model looks at new images of its own mixture, all counted at that dose, and is scored one to one
-//! within 0.05 nm. Besides, each dose is repeated at several pixel sizes of the camera.
+//! within 0.05 nm; its errors are compared with the least that these images allow. Besides, each dose is repeated at several
+//! pixel sizes of the camera.
 
 use std::path::PathBuf;
 
+use atomlens_analysis::matching::{HIT_RADIUS_ANGSTROM, pair};
+use atomlens_analysis::score::places;
 use atomlens_core::Distribution;
 use atomlens_dataset::training::Mixture;
 use atomlens_report::benchmark::{DoseScore, ReliabilityBin, position_error_plot, reliability_plot, score_plot};
@@ -13,7 +16,7 @@ use serde::Serialize;
 use crate::model::{Accuracy, Model};
 use crate::provenance::{Provenance, write_json};
 use crate::train::recipe::mixture_of;
-use crate::train::validation::judge;
+use crate::train::validation::{Judged, judge};
 use crate::train::{finish, unseen_pairs_of_seed};
 use crate::{Context, WorkflowError};
 
@@ -44,6 +47,10 @@ pub struct BenchmarkRow {
     /// Figures.
     #[serde(flatten)]
     pub accuracy: Accuracy,
+    /// Root mean square over the hits of the least error of each place (Cramér-Rao, approximately).
+    pub cramer_rao_pm: Option<f64>,
+    /// Median over the hits of the error divided by what the median would be at the bound: 1 for the best estimate there is.
+    pub error_over_cramer_rao: Option<f64>,
 }
 
 /// What the job found.
@@ -110,8 +117,15 @@ pub fn run(settings: &BenchmarkSettings, context: &Context) -> Result<BenchmarkS
             for image in &mut judged {
                 image.detected.retain(|column| column.probability >= model.card.columns.probability_threshold);
             }
+            let (cramer_rao_pm, error_over_cramer_rao) = beside_bound(&judged).unzip();
             if let Some(accuracy) = finish::accuracy(&judged).pop() {
-                rows.push(BenchmarkRow { dose_e_per_a2, pixel_size_nm, accuracy });
+                rows.push(BenchmarkRow {
+                    dose_e_per_a2,
+                    pixel_size_nm,
+                    accuracy,
+                    cramer_rao_pm,
+                    error_over_cramer_rao,
+                });
             }
             context.progress.done(rows.len() as u64);
         }
@@ -127,9 +141,29 @@ pub fn run(settings: &BenchmarkSettings, context: &Context) -> Result<BenchmarkS
     Ok(summary)
 }
 
+/// The bound of the hits in pm, and how far above it the errors are: [`BenchmarkRow::error_over_cramer_rao`].
+fn beside_bound(judged: &[Judged]) -> Option<(f64, f64)> {
+    /// Median of a distance in the plane over its root mean square, for equal normal errors along both axes.
+    const MEDIAN_OVER_RMS: f64 = 0.832_554_611_157_697_8;
+    let mut squares = 0.0;
+    let mut ratios = Vec::new();
+    for image in judged {
+        for hit in pair(&places(&image.detected), &image.truth, HIT_RADIUS_ANGSTROM) {
+            if let Some(bound) = image.truth_bounds_angstrom[hit.truth] {
+                squares += bound * bound;
+                ratios.push(hit.error.length() / (MEDIAN_OVER_RMS * bound));
+            }
+        }
+    }
+    let count = ratios.len();
+    ratios.sort_by(f64::total_cmp);
+    let median = *ratios.get(count / 2)?;
+    Some((100.0 * (squares / count as f64).sqrt(), median))
+}
+
 /// The mixture at one dose and one pixel size.
 fn at(mixture: &Mixture, dose_e_per_a2: f64, pixel_size_nm: Option<f64>) -> Mixture {
-    let mut mixture = mixture.clone();
+    let mut mixture = Mixture { with_bounds: true, ..mixture.clone() };
     let size = pixel_size_nm.map(|size| Distribution::Constant(10.0 * size));
     for part in &mut mixture.parts {
         part.recipe.camera.dose_e_per_a2 = Distribution::Constant(dose_e_per_a2);
@@ -162,7 +196,7 @@ fn draw(
             false_negatives: row.accuracy.missed,
             median_position_error_pm: row.accuracy.median_position_error_pm,
             rms_position_error_pm: row.accuracy.rms_position_error_pm,
-            cramer_rao_pm: None,
+            cramer_rao_pm: row.cramer_rao_pm,
         })
         .collect();
     let bins: Vec<ReliabilityBin> = reliability

@@ -41,17 +41,18 @@ pub(crate) fn run(arguments: BenchmarkArguments, terminal: &Terminal) -> Result<
         out: arguments.out,
     };
     let summary = benchmark(&settings, terminal.context())?;
-    let mut text = "pixel (nm)  dose (e/A^2)  precision  recall     F1  median error (pm)\n".to_owned();
+    let mut text = "pixel (nm)  dose (e/A^2)  precision  recall     F1  median error (pm)  times the least\n".to_owned();
     let shown = |value: Option<f64>, digits: usize| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
     for row in &summary.rows {
         text += &format!(
-            "{:>10}  {:>12}  {:>9}  {:>6}  {:>5}  {:>17}\n",
+            "{:>10}  {:>12}  {:>9}  {:>6}  {:>5}  {:>17}  {:>15}\n",
             row.pixel_size_nm.map_or("as trained".to_owned(), |size| format!("{size:.4}")),
             row.dose_e_per_a2,
             shown(row.accuracy.precision, 3),
             shown(row.accuracy.recall, 3),
             shown(row.accuracy.f1, 3),
-            shown(row.accuracy.median_position_error_pm, 1)
+            shown(row.accuracy.median_position_error_pm, 1),
+            shown(row.error_over_cramer_rao, 2)
         );
     }
     text += &format!(

@@ -50,6 +50,9 @@ pub struct Mixture {
     pub images_per_wave: u64,
     /// Distance between the pixels of the camera, drawn for every image, in angstrom.
     pub pixel_size_angstrom: Distribution,
+    /// Whether every true column is given the least error that its place can be known with. Not in the file: it takes time,
+    /// and only those who judge a detector want it.
+    pub with_bounds: bool,
     /// The recipes.
     pub parts: Vec<Part>,
 }
@@ -170,6 +173,7 @@ impl Mixture {
             field_px: file.field_px,
             images_per_wave: file.images_per_wave,
             pixel_size_angstrom: file.pixel_size_angstrom,
+            with_bounds: false,
             parts,
         };
         mixture.check()?;

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use atomlens_analysis::cramer_rao::{Counting, column_bounds};
 use atomlens_analysis::normalise::normalise;
 use atomlens_analysis::resample::resample;
+use atomlens_core::glam::DVec2;
 use atomlens_core::grid::next_fast_length;
 use atomlens_core::{Column, Grid, RandomStream, SeedPath};
 use atomlens_simulate::ExitWave;
@@ -31,6 +33,9 @@ const CAMERA_EDGE_PX: usize = 8;
 /// How far outside an image a column still matters to its cells, in angstrom.
 const BEYOND_ANGSTROM: f64 = 1.5;
 
+/// What belongs to a column, for the bound of its place: about half the distance to its neighbours.
+const COLUMN_REACH_ANGSTROM: f64 = 1.2;
+
 /// One recipe of the mixture.
 struct Part {
     name: Arc<str>,
@@ -46,6 +51,7 @@ pub(super) struct Pairs {
     labels: Labels,
     field_px: usize,
     images_per_wave: u64,
+    with_bounds: bool,
 }
 
 /// A specimen with its waves.
@@ -92,6 +98,7 @@ impl Pairs {
             labels: mixture.labels,
             field_px: mixture.field_px,
             images_per_wave: mixture.images_per_wave,
+            with_bounds: mixture.with_bounds,
         })
     }
 
@@ -185,9 +192,24 @@ impl Source for Pairs {
         let exposed_grid = Grid { nx: outer_x, ny: outer_y, ..detector };
         let hot = camera.hot_pixels(window.outer[0].length, window.outer[1].length, seed);
         let mut resampled = Vec::new();
+        let mut bounds = vec![None; exposed.columns.len()];
         for focus in 0..lens.defocus_angstrom.len() {
             let intensity = lens.intensity(&exposed.waves, focus, detector, binning)?;
             let seen = window.outer_part(&intensity, binning);
+            if self.with_bounds {
+                let pixel_angstrom = window.pixel_angstrom.0 / binning as f64;
+                let places: Vec<_> = exposed.columns.iter().map(|column| window.place_in_outer(column)).collect();
+                let counting =
+                    Counting { dose_e_per_a2, readout_sigma_e: camera.dark_noise_electrons / binning as f64 };
+                let of_this = column_bounds(
+                    seen.mapv(f64::from).view(),
+                    pixel_angstrom,
+                    counting,
+                    &places,
+                    COLUMN_REACH_ANGSTROM,
+                );
+                bounds.iter_mut().zip(of_this).for_each(|(bound, of_this)| *bound = together(*bound, of_this));
+            }
             let counts = camera.expose(&seen, exposed_grid, dose_e_per_a2, &hot, seed.index(focus as u64))?;
             resampled.push(resample(window.inner_part(&counts), window.pixel_angstrom, PIXEL_ANGSTROM));
         }
@@ -199,11 +221,18 @@ impl Source for Pairs {
         let columns = exposed
             .columns
             .iter()
-            .filter_map(|column| {
+            .zip(bounds)
+            .filter_map(|(column, bound)| {
                 let species = self.labels.species_of(column)?;
                 let [x_angstrom, y_angstrom] = cut.place(window.place([column.x_angstrom, column.y_angstrom]));
                 let near = reach.contains(&x_angstrom) && reach.contains(&y_angstrom);
-                near.then(|| TrueColumn { x_angstrom, y_angstrom, species, atoms: column.atom_count() })
+                near.then(|| TrueColumn {
+                    x_angstrom,
+                    y_angstrom,
+                    species,
+                    atoms: column.atom_count(),
+                    bound_angstrom: bound.map(DVec2::length),
+                })
             })
             .collect();
         Ok(TrainingPair {
@@ -231,6 +260,16 @@ fn tabulated(curve: TransferCurve) -> TransferCurve {
             TransferCurve::Table((0..=LAST).map(|index| curve.at(index as f64 / LAST as f64)).collect())
         }
         other => other,
+    }
+}
+
+/// What two images say of a place together: their information adds up.
+fn together(one: Option<DVec2>, other: Option<DVec2>) -> Option<DVec2> {
+    match (one, other) {
+        (Some(one), Some(other)) => {
+            Some(DVec2::new(one.x * other.x / one.x.hypot(other.x), one.y * other.y / one.y.hypot(other.y)))
+        }
+        (one, other) => one.or(other),
     }
 }
 
@@ -307,6 +346,13 @@ impl Window {
     fn place(&self, [x, y]: [f64; 2]) -> [f64; 2] {
         let (pixel_x, pixel_y) = self.pixel_angstrom;
         [x - self.inner[0].first as f64 * pixel_x, y - self.inner[1].first as f64 * pixel_y]
+    }
+
+    /// The place of a column in the coordinates of what is counted.
+    fn place_in_outer(&self, column: &Column) -> DVec2 {
+        let first = DVec2::new(self.outer[0].first as f64, self.outer[1].first as f64);
+        let pixel = DVec2::new(self.pixel_angstrom.0, self.pixel_angstrom.1);
+        DVec2::new(column.x_angstrom, column.y_angstrom) - first * pixel
     }
 }
 

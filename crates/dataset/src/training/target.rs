@@ -82,6 +82,9 @@ pub struct TrueColumn {
     pub species: usize,
     /// Number of atoms.
     pub atoms: u32,
+    /// The root mean square distance that no unbiased estimate of the place stays below at the image's dose, roughly
+    /// ([`atomlens_analysis::cramer_rao::column_bounds`]); `None` where it was not asked for or nothing shows the column.
+    pub bound_angstrom: Option<f64>,
 }
 
 /// The answer for one image.
@@ -210,7 +213,7 @@ mod tests {
     use super::*;
 
     fn column(x_angstrom: f64, y_angstrom: f64) -> TrueColumn {
-        TrueColumn { x_angstrom, y_angstrom, species: 1, atoms: 7 }
+        TrueColumn { x_angstrom, y_angstrom, species: 1, atoms: 7, bound_angstrom: None }
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Judged {
     pub truth_species: Vec<usize>,
     /// Atoms in the true columns.
     pub truth_atoms: Vec<u32>,
+    /// The least root mean square error of their places in angstrom, where the mixture gives it.
+    pub truth_bounds_angstrom: Vec<Option<f64>>,
     /// Dose of the image.
     pub dose_e_per_a2: f64,
 }
@@ -52,6 +54,7 @@ fn judged(detected: Vec<DetectedColumn>, pair: &TrainingPair) -> Judged {
         truth: columns.iter().map(|column| DVec2::new(column.x_angstrom, column.y_angstrom)).collect(),
         truth_species: columns.iter().map(|column| column.species).collect(),
         truth_atoms: columns.iter().map(|column| column.atoms).collect(),
+        truth_bounds_angstrom: columns.iter().map(|column| column.bound_angstrom).collect(),
         dose_e_per_a2: pair.drawn.dose_e_per_a2,
     }
 }
