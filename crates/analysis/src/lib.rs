@@ -8,6 +8,7 @@ pub mod cramer_rao;
 pub mod laplacian;
 pub mod lattice;
 pub mod matching;
+pub mod movie;
 pub mod neighbours;
 pub mod normalise;
 pub mod reliability;
