@@ -42,7 +42,7 @@ pub struct LaplacianSettings {
 }
 
 impl Default for LaplacianSettings {
-    /// The one set that did best on images of gold particles seen along [110] at 0.09 to 0.12 angstrom a pixel and 100
+    /// The one set that did best on images of gold particles seen along `[110]` at 0.09 to 0.12 angstrom a pixel and 100
     /// to 10,000 e/A^2, of both contrasts.
     fn default() -> Self {
         LaplacianSettings {

@@ -2,7 +2,7 @@
 //!
 //! [`known`] says which lattices there are and what they look like along a zone axis; [`spectrum`] finds Bragg peaks in
 //! an image; [`pixel_size`] puts both together into an estimate of the pixel size; [`spacing`] measures a lattice from
-//! the columns that were found; [`completeness`] says which of its places are filled.
+//! the columns that were found; [`completeness()`] says which of its places are filled.
 
 pub mod completeness;
 pub mod known;

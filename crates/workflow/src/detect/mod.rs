@@ -1,7 +1,7 @@
 //! From the file that a microscope wrote to its atomic columns.
 //!
 //! For every file: the pixel size is found ([`pixel_size`]), a model chosen ([`choose`]), and every frame resampled,
-//! normalised and looked at ([`look`]). Frames are read one at a time; a frame that cannot be read is reported and left
+//! normalised and looked at ([`look()`]). Frames are read one at a time; a frame that cannot be read is reported and left
 //! out. The results are tables ([`tables`]), pictures, maps, structures and a report ([`write`]).
 
 pub mod choose;
