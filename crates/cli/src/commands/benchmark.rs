@@ -41,7 +41,8 @@ pub(crate) fn run(arguments: BenchmarkArguments, terminal: &Terminal) -> Result<
         out: arguments.out,
     };
     let summary = benchmark(&settings, terminal.context())?;
-    let mut text = "pixel (nm)  dose (e/A^2)  precision  recall     F1  median error (pm)  times the least\n".to_owned();
+    let mut text =
+        "pixel (nm)  dose (e/A^2)  precision  recall     F1  median error (pm)  times the least\n".to_owned();
     let shown = |value: Option<f64>, digits: usize| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
     for row in &summary.rows {
         text += &format!(
