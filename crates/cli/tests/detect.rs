@@ -83,3 +83,91 @@ fn what_cannot_be_analysed_is_refused_with_a_reason() {
         let _ = std::fs::remove_dir_all(place.path("out"));
     }
 }
+
+/// Writes a movie of crystals under different noise.
+fn write_movie(path: &Path, frames: usize, pixels: usize) {
+    let mut random = atomlens_core::SeedPath::new(4).stream();
+    let still = crystal(pixels, 0.15, 0.0);
+    let movie = ndarray::Array3::from_shape_fn((frames, pixels, pixels), |(_, j, i)| {
+        still[[j, i]] + 60.0 * random.random_range(-1.0..1.0_f32)
+    });
+    atomlens_formats::write_npy(path, movie.view()).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_detection_that_was_stopped_goes_on_where_it_was() {
+    use std::time::{Duration, Instant};
+    let place = Place::new();
+    write_movie(&place.path("movie.npy"), 60, 160);
+    let arguments = "detect movie.npy --model metal-particles --pixel-size-nm 0.015";
+    let child = place.command(&format!("{arguments} --out out")).spawn().unwrap();
+    let began = Instant::now();
+    let lines = || std::fs::read_to_string(place.path("out/detection.part")).map_or(0, |text| text.lines().count());
+    while lines() < 2 {
+        assert!(began.elapsed() < Duration::from_secs(60), "no frame in a minute");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let output = child.wait_with_output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{message}");
+    assert!((2..60).contains(&lines()), "{} frames", lines());
+    for name in ["columns.csv", "columns.parquet", "report.html", "confidence.tif", "overlay.png", "settings.json"] {
+        assert!(place.path("out").join(name).is_file(), "{name}");
+    }
+
+    let again = place.run(&format!("{arguments} --out out"));
+    again.fails("a folder of a run that was stopped", 4, &["--resume"]);
+    let other = place.run(&format!("{arguments} --probability 0.9 --out out --resume"));
+    other.fails("other settings", 4, &["choose another --out"]);
+    place.run(&format!("{arguments} --out out --resume")).good();
+    place.run(&format!("{arguments} --out whole")).good();
+    let (resumed, whole) = (place.files("out"), place.files("whole"));
+    assert_eq!(resumed.keys().collect::<Vec<_>>(), whole.keys().collect::<Vec<_>>());
+    for name in resumed.keys().filter(|name| !["settings.json", "report.html"].contains(&name.as_str())) {
+        assert!(resumed[name] == whole[name], "{name}");
+    }
+    place.run(&format!("{arguments} --out out --resume")).fails("a complete run", 4, &["is complete"]);
+}
+
+#[test]
+fn what_is_no_library_of_onnxruntime_is_refused() {
+    let place = Place::new();
+    write(&place.path("crystal.npy"), &crystal(160, 0.1, 60.0));
+    place.write("libonnxruntime.so", "no library");
+    for library in ["libonnxruntime.so", "missing.so"] {
+        let answer = place.run(&format!("detect crystal.npy --pixel-size-nm 0.01 --onnxruntime {library} --out out"));
+        answer.fails(library, 3, &[library, "onnxruntime"]);
+    }
+}
+
+/// With a real library: `ATOMLENS_ONNXRUNTIME=.../libonnxruntime.so cargo test -p atomlens --test detect`.
+#[test]
+fn a_library_of_onnxruntime_finds_the_same_columns() {
+    let Some(library) = std::env::var_os("ATOMLENS_ONNXRUNTIME") else {
+        eprintln!("SKIPPED: ATOMLENS_ONNXRUNTIME names no library of onnxruntime");
+        return;
+    };
+    let place = Place::new();
+    write(&place.path("crystal.npy"), &crystal(320, 0.1, 60.0));
+    let ours = place.run("detect crystal.npy --pixel-size-nm 0.01 --out ours --json").good().json();
+    let library = library.into_string().unwrap();
+    let arguments = format!("detect crystal.npy --pixel-size-nm 0.01 --onnxruntime {library} --out theirs --json");
+    let theirs = place.run(&arguments).good().json();
+    assert_eq!(ours["files"][0]["columns"], theirs["files"][0]["columns"]);
+    let places = |folder: &str| -> Vec<[f64; 2]> {
+        let table = std::fs::read_to_string(place.path(folder).join("columns.csv")).unwrap();
+        let place = |line: &str| {
+            let fields: Vec<&str> = line.split(',').collect();
+            [fields[3].parse().unwrap(), fields[4].parse().unwrap()]
+        };
+        table.lines().skip(1).map(place).collect()
+    };
+    let (ours, theirs) = (places("ours"), places("theirs"));
+    assert!(ours.len() > 20, "{}", ours.len());
+    for (a, b) in ours.iter().zip(&theirs) {
+        assert!((a[0] - b[0]).hypot(a[1] - b[1]) < 0.01, "{a:?} {b:?}");
+    }
+}

@@ -7,6 +7,7 @@ pub mod kernel;
 pub mod learning;
 pub mod network;
 pub mod onnx;
+pub mod onnxruntime;
 mod output;
 pub mod weights;
 
@@ -16,4 +17,5 @@ pub use file::{NetworkFileError, network_from_bytes, network_to_bytes, training_
 pub use learning::{Device, Learner, LearnerState, StepReport};
 pub use network::Network;
 pub use onnx::network_to_onnx;
+pub use onnxruntime::{OnnxNetwork, OnnxRuntimeError};
 pub use weights::{ConvolutionWeights, Weights};

@@ -20,11 +20,18 @@ pub struct Network {
 
 /// Rows or columns of cells: what is computed, and what of it is kept.
 #[derive(Debug, Clone, Copy)]
-struct Span {
-    start: usize,
-    end: usize,
-    keep_start: usize,
-    keep_end: usize,
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) keep_start: usize,
+    pub(crate) keep_end: usize,
+}
+
+/// A part of an image that is computed at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tile {
+    pub(crate) rows: Span,
+    pub(crate) columns: Span,
 }
 
 impl Network {
@@ -64,41 +71,16 @@ impl Network {
         species: &[String],
         tile_cells: usize,
     ) -> ConfidenceMap {
-        let (channels, height, width) = image.dim();
-        assert_eq!(channels, self.architecture.image_channels, "channels of the image");
-        assert_eq!(species.len(), self.architecture.species, "names of species");
-        let multiple = self.architecture.cell_multiple();
-        let (ny, nx) = (height.div_ceil(2), width.div_ceil(2));
-        let (padded_y, padded_x) = (ny.next_multiple_of(multiple), nx.next_multiple_of(multiple));
-        let tile = tile_cells.next_multiple_of(multiple);
-        let reach = self.architecture.reach_cells();
-        let grid = CellGrid {
-            nx,
-            ny,
-            cell_angstrom: 2.0 * pixel_angstrom,
-            origin_angstrom: [0.5 * pixel_angstrom, 0.5 * pixel_angstrom],
-        };
-        let mut map = empty(grid, species);
+        let mut map = map_of(&self.architecture, image.dim(), pixel_angstrom, species);
+        let (ny, nx) = (map.grid.ny, map.grid.nx);
         let channels_out = Outputs { species: species.len() }.channels();
-        for rows in spans(padded_y, tile, reach) {
-            for columns in spans(padded_x, tile, reach) {
-                let (height, width) = (rows.end - rows.start, columns.end - columns.start);
-                let raw = self.run(folded(image, rows, columns), 1, height, width);
-                for y in rows.keep_start..rows.keep_end.min(ny) {
-                    let keep_end = columns.keep_end.min(nx);
-                    if keep_end <= columns.keep_start {
-                        continue;
-                    }
-                    let from = (y - rows.start) * width + columns.keep_start - columns.start;
-                    let to = from + keep_end - columns.keep_start;
-                    read_row(
-                        &raw[from * channels_out..to * channels_out],
-                        species.len(),
-                        y,
-                        columns.keep_start,
-                        &mut map,
-                    );
-                }
+        for Tile { rows, columns } in tiles(&self.architecture, (ny, nx), tile_cells) {
+            let (height, width) = (rows.end - rows.start, columns.end - columns.start);
+            let raw = self.run(folded(image, rows, columns), 1, height, width);
+            for y in rows.keep_start..rows.keep_end.min(ny) {
+                let from = (y - rows.start) * width + columns.keep_start - columns.start;
+                let to = from + columns.keep_end.min(nx) - columns.keep_start;
+                read_row(&raw[from * channels_out..to * channels_out], species.len(), y, columns.keep_start, &mut map);
             }
         }
         map
@@ -195,6 +177,42 @@ fn last_uses(steps: &[Step]) -> Vec<usize> {
         }
     }
     last
+}
+
+/// An empty map for an image of shape `[channel, y, x]`.
+///
+/// # Panics
+/// If the image has another number of channels than the network, or there are more or fewer names than species.
+pub(crate) fn map_of(
+    architecture: &Architecture,
+    image: (usize, usize, usize),
+    pixel_angstrom: f64,
+    species: &[String],
+) -> ConfidenceMap {
+    let (channels, height, width) = image;
+    assert_eq!(channels, architecture.image_channels, "channels of the image");
+    assert_eq!(species.len(), architecture.species, "names of species");
+    let grid = CellGrid {
+        nx: width.div_ceil(2),
+        ny: height.div_ceil(2),
+        cell_angstrom: 2.0 * pixel_angstrom,
+        origin_angstrom: [0.5 * pixel_angstrom, 0.5 * pixel_angstrom],
+    };
+    empty(grid, species)
+}
+
+/// The tiles of so many rows and columns of cells. What they keep begins within the map and may end beyond it.
+pub(crate) fn tiles(architecture: &Architecture, cells: (usize, usize), tile_cells: usize) -> Vec<Tile> {
+    let multiple = architecture.cell_multiple();
+    let tile = tile_cells.next_multiple_of(multiple);
+    let reach = architecture.reach_cells();
+    let along = |length: usize| {
+        let mut spans = spans(length.next_multiple_of(multiple), tile, reach);
+        spans.retain(|span| span.keep_start < length);
+        spans
+    };
+    let columns = along(cells.1);
+    along(cells.0).into_iter().flat_map(|rows| columns.iter().map(move |&columns| Tile { rows, columns })).collect()
 }
 
 /// Divides `length` cells into tiles; a rest of less than a quarter of a tile goes to the last one.

@@ -52,8 +52,10 @@ pub fn run(out: PathBuf, context: &Context) -> Result<DemoSummary, WorkflowError
         files: vec![file],
         model: None,
         pixel_size_nm: None,
+        onnxruntime: None,
         probability: None,
         out: out.join("columns"),
+        resume: false,
     };
     let detection = detect::run(&settings, context)?;
     Ok(DemoSummary { movie, detection })

@@ -46,6 +46,9 @@ pub enum WorkflowError {
         /// What is wrong with it.
         source: atomlens_network::NetworkFileError,
     },
+    /// A library of onnxruntime that cannot be used.
+    #[error(transparent)]
+    OnnxRuntime(#[from] atomlens_network::OnnxRuntimeError),
     /// A frame that cannot be used.
     #[error("{}, frame {frame}: {reason}", path.display())]
     BadFrame {
@@ -260,6 +263,7 @@ impl WorkflowError {
             | WorkflowError::TrainingRecipe { .. }
             | WorkflowError::Network { .. }
             | WorkflowError::Card { .. }
+            | WorkflowError::OnnxRuntime(_)
             | WorkflowError::BadFrame { .. }
             | WorkflowError::NoPixelSize { .. }
             | WorkflowError::OutsideRange(_)

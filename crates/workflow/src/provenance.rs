@@ -10,6 +10,15 @@ use sha2::{Digest, Sha256};
 
 use crate::WorkflowError;
 
+/// How a job finds its folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entered {
+    /// Empty.
+    New,
+    /// With what the same job left.
+    Begun,
+}
+
 /// What is written to `settings.json` before a job begins.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Provenance<Settings> {
@@ -54,9 +63,52 @@ impl<Settings: Serialize> Provenance<Settings> {
         Ok(self)
     }
 
+    /// Makes the folder, or finds out whether the job may go on in it: whether it holds what the same job with the same
+    /// settings and inputs began.
+    ///
+    /// # Errors
+    /// A folder that holds something else, or that is not to be resumed.
+    pub(crate) fn enter(&self, out: &Path, resume: bool) -> Result<Entered, WorkflowError> {
+        if out.is_file() {
+            let reason = "there is a file of this name: expected a folder".to_owned();
+            return Err(WorkflowError::Write { path: out.to_owned(), reason });
+        }
+        let occupied = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
+        if !occupied {
+            std::fs::create_dir_all(out).map_err(|error| WorkflowError::write(out, &error))?;
+            return Ok(Entered::New);
+        }
+        let same = std::fs::read_to_string(out.join("settings.json")).is_ok_and(|text| {
+            let before: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+            // Through text, so that both have lost as much of their numbers' last digits.
+            let now = serde_json::to_string(self).unwrap_or_default();
+            let now: serde_json::Value = serde_json::from_str(&now).unwrap_or_default();
+            // Another version may give other results.
+            ["version", "job", "settings", "inputs_sha256"].iter().all(|key| before[key] == now[key])
+        });
+        if !same || !resume {
+            let advice = if same { "pass --resume to go on with what was begun here" } else { "choose another --out" };
+            return Err(WorkflowError::FolderNotEmpty { path: out.to_owned(), advice: advice.to_owned() });
+        }
+        remove_parts(out);
+        Ok(Entered::Begun)
+    }
+
     /// Writes it.
     pub fn write(&self, path: &Path) -> Result<(), WorkflowError> {
         write_json(path, self)
+    }
+}
+
+/// Removes what a job left that was killed while it wrote; such files never had their names.
+fn remove_parts(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') && name.ends_with(".part") {
+            // One that stays does no harm.
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! From a recipe to a folder of micrographs with their truth.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use atomlens_core::Micrograph;
@@ -11,7 +10,7 @@ use atomlens_simulate::camera::PixelType;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::provenance::Provenance;
+use crate::provenance::{Entered, Provenance};
 use crate::recipes::RecipeSource;
 use crate::{Context, WorkflowError};
 
@@ -118,44 +117,12 @@ pub fn run(settings: &SimulateSettings, context: &Context) -> Result<SimulateSum
 /// Makes the folder, or finds out where to go on in it: the number of the first image that is missing.
 fn prepare(settings: &SimulateSettings, provenance: &Provenance<Resolved>) -> Result<u64, WorkflowError> {
     let out = &settings.out;
-    let record = out.join("settings.json");
-    if out.is_file() {
-        let reason = "there is a file of this name: expected a folder".to_owned();
-        return Err(WorkflowError::Write { path: out.clone(), reason });
-    }
-    let occupied = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
-    if !occupied {
-        fs::create_dir_all(out).map_err(|error| WorkflowError::write(out, &error))?;
-        provenance.write(&record)?;
+    if provenance.enter(out, settings.resume)? == Entered::New {
+        provenance.write(&out.join("settings.json"))?;
         return Ok(0);
     }
-    let same = fs::read_to_string(&record).is_ok_and(|text| {
-        let before: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        // Through text, so that both have lost as much of their numbers' last digits.
-        let now = serde_json::to_string(provenance).unwrap_or_default();
-        let now: serde_json::Value = serde_json::from_str(&now).unwrap_or_default();
-        // Another version may draw other samples.
-        ["version", "settings", "inputs_sha256"].iter().all(|key| before[key] == now[key])
-    });
-    if !same || !settings.resume {
-        let advice = if same { "pass --resume to go on with what was begun here" } else { "choose another --out" };
-        return Err(WorkflowError::FolderNotEmpty { path: out.clone(), advice: advice.to_owned() });
-    }
-    remove_parts(out);
     let name = |index: u64| out.join(format!("image_{index:04}.{}", settings.format.extension()));
     Ok((0..settings.count).find(|index| !name(*index).is_file()).unwrap_or(settings.count))
-}
-
-/// Removes what a job left that was killed while it wrote; such files never had their names.
-fn remove_parts(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with('.') && name.ends_with(".part") {
-            // One that stays does no harm.
-            let _ = fs::remove_file(entry.path());
-        }
-    }
 }
 
 struct Folder<'a> {

@@ -24,9 +24,16 @@ pub(crate) struct DetectArguments {
     /// Smallest probability of a column that is reported; the model's own, which gives the best F1, if left out.
     #[arg(long)]
     probability: Option<f64>,
+    /// A shared library of onnxruntime (libonnxruntime.so, onnxruntime.dll) that is to compute the network instead of the
+    /// program itself.
+    #[arg(long, value_name = "LIBRARY")]
+    onnxruntime: Option<PathBuf>,
     /// Folder for the results; FILE_columns beside the first file if left out.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Go on in a folder where the same detection was stopped.
+    #[arg(long)]
+    resume: bool,
 }
 
 /// Runs `atomlens detect`.
@@ -41,7 +48,9 @@ pub(crate) fn run(arguments: DetectArguments, terminal: &Terminal) -> Result<(),
         model: arguments.model,
         pixel_size_nm: arguments.pixel_size_nm,
         probability: arguments.probability,
+        onnxruntime: arguments.onnxruntime,
         out,
+        resume: arguments.resume,
     };
     let summary = detect(&settings, terminal.context())?;
     let mut text = String::new();

@@ -5,8 +5,10 @@ use atomlens_analysis::normalise::normalise;
 use atomlens_analysis::resample::resample;
 use atomlens_analysis::statistics::InputStatistics;
 use atomlens_core::{ConfidenceMap, DetectedColumn};
+use atomlens_network::OnnxNetwork;
 use ndarray::{Array2, Axis};
 
+use crate::WorkflowError;
 use crate::model::Model;
 
 /// What was found in a frame.
@@ -23,22 +25,44 @@ pub struct Look {
 /// The smallest edge of an image in pixels of the model that says anything.
 pub(super) const SMALLEST_EDGE: usize = 16;
 
-/// Looks at a frame of the given pixel size along x and y.
-pub fn look(model: &Model, frame: &Array2<f32>, pixel_angstrom: (f64, f64), columns: &ColumnSettings) -> Look {
-    let target = model.card.pixel_size_angstrom;
-    let resampled = resample(frame.view(), pixel_angstrom, target).insert_axis(Axis(0));
-    let normalised = normalise(resampled.view(), target);
-    drop(resampled);
-    let statistics = InputStatistics::of(frame.view(), normalised.index_axis(Axis(0), 0), target);
-    let map = model.network.look(normalised.view(), target, &model.card.species);
-    let mut columns = find_columns(&map, columns);
-    let (width, height) = (frame.ncols() as f64 - 0.5, frame.nrows() as f64 - 0.5);
-    columns.retain(|column| {
-        let (x, y) = (column.x_angstrom / pixel_angstrom.0, column.y_angstrom / pixel_angstrom.1);
-        (-0.5..width).contains(&x) && (-0.5..height).contains(&y)
-    });
-    for column in &mut columns {
-        column.atoms_sigma *= model.card.atoms_sigma_scale;
+/// What frames of one file are looked at with.
+#[derive(Debug)]
+pub struct Eye<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// Its network in the hands of onnxruntime, if that is to compute it.
+    pub onnx: Option<OnnxNetwork>,
+    /// Pixel size of the frames along x and y.
+    pub pixel_angstrom: (f64, f64),
+    /// How columns are read from the network's map.
+    pub columns: ColumnSettings,
+}
+
+impl Eye<'_> {
+    /// Looks at a frame.
+    ///
+    /// # Errors
+    /// If onnxruntime fails.
+    pub fn look(&self, frame: &Array2<f32>) -> Result<Look, WorkflowError> {
+        let Eye { model, pixel_angstrom, .. } = self;
+        let target = model.card.pixel_size_angstrom;
+        let resampled = resample(frame.view(), *pixel_angstrom, target).insert_axis(Axis(0));
+        let normalised = normalise(resampled.view(), target);
+        drop(resampled);
+        let statistics = InputStatistics::of(frame.view(), normalised.index_axis(Axis(0), 0), target);
+        let map = match &self.onnx {
+            Some(onnx) => onnx.look(normalised.view(), target, &model.card.species)?,
+            None => model.network.look(normalised.view(), target, &model.card.species),
+        };
+        let mut columns = find_columns(&map, &self.columns);
+        let (width, height) = (frame.ncols() as f64 - 0.5, frame.nrows() as f64 - 0.5);
+        columns.retain(|column| {
+            let (x, y) = (column.x_angstrom / pixel_angstrom.0, column.y_angstrom / pixel_angstrom.1);
+            (-0.5..width).contains(&x) && (-0.5..height).contains(&y)
+        });
+        for column in &mut columns {
+            column.atoms_sigma *= model.card.atoms_sigma_scale;
+        }
+        Ok(Look { columns, map, warnings: statistics.outside(&model.card.statistics) })
     }
-    Look { columns, map, warnings: statistics.outside(&model.card.statistics) }
 }

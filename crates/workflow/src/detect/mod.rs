@@ -1,10 +1,11 @@
 //! From the file that a microscope wrote to its atomic columns.
 //!
 //! For every file: the pixel size is found ([`pixel_size`]), a model chosen ([`choose`]), and every frame resampled,
-//! normalised and looked at ([`look()`]). Frames are read one at a time; a frame that cannot be read is reported and left
+//! normalised and looked at ([`look`]). Frames are read one at a time; a frame that cannot be read is reported and left
 //! out. The results are tables ([`tables`]), pictures, maps, structures and a report ([`write`]).
 
 pub mod choose;
+mod journal;
 pub mod look;
 pub mod pixel_size;
 mod source;
@@ -12,20 +13,21 @@ mod structure;
 pub mod tables;
 mod write;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use atomlens_analysis::columns::ColumnSettings;
-use atomlens_core::DetectedColumn;
+use atomlens_network::OnnxNetwork;
 use ndarray::Array2;
 use serde::Serialize;
 
 pub use self::choose::Choice;
-use self::look::{Look, SMALLEST_EDGE, look};
+use self::journal::{Entry, Journal};
+use self::look::{Eye, SMALLEST_EDGE};
 pub use self::pixel_size::{PixelSize, PixelSizeFrom};
 use self::source::{Source, is_of_a_frame};
-use self::write::Writer;
+use self::write::{FileWriter, Writer};
 use crate::error::OutsideRange;
-use crate::provenance::Provenance;
+use crate::provenance::{Entered, Provenance};
 use crate::{Context, WorkflowError};
 
 /// What the job is asked to do.
@@ -39,8 +41,13 @@ pub struct DetectSettings {
     pub pixel_size_nm: Option<f64>,
     /// Smallest probability of a column that is reported; the model's own if left out.
     pub probability: Option<f64>,
+    /// A library of onnxruntime that computes the network in the program's stead.
+    pub onnxruntime: Option<PathBuf>,
     /// The folder.
     pub out: PathBuf,
+    /// Whether to go on in a folder where the same detection was stopped.
+    #[serde(skip)]
+    pub resume: bool,
 }
 
 /// What the job found.
@@ -77,15 +84,6 @@ pub struct FileSummary {
     pub warnings: Vec<String>,
 }
 
-/// A frame's result, as it is written.
-pub(super) struct FrameResult<'a> {
-    pub(super) index: u64,
-    pub(super) frame: &'a Array2<f32>,
-    pub(super) look: &'a Look,
-    pub(super) columns: &'a [DetectedColumn],
-    pub(super) warnings: Vec<String>,
-}
-
 /// Runs the job.
 ///
 /// # Errors
@@ -98,17 +96,23 @@ pub fn run(settings: &DetectSettings, context: &Context) -> Result<DetectSummary
     for source in &sources {
         provenance = provenance.input(&source.path)?;
     }
-    make_folder(&settings.out)?;
+    let begun = provenance.enter(&settings.out, settings.resume)? == Entered::Begun;
+    let mut journal = Journal::open(&settings.out)?;
+    if begun && journal.is_empty() {
+        let advice = "what it holds is complete; choose another --out".to_owned();
+        return Err(WorkflowError::FolderNotEmpty { path: settings.out.clone(), advice });
+    }
     let total: u64 = sources.iter().map(Source::frames).sum();
     context.progress.begin(total, "frames");
     let mut writer = Writer::new(settings, provenance, sources.len());
     let mut done = 0;
     let mut summaries = Vec::new();
-    for source in &sources {
-        match detect_file(settings, context, source, &mut writer, &mut done) {
+    for (number, source) in sources.iter().enumerate() {
+        let file = FileJob { settings, context, source, number };
+        match file.detect(&mut writer, &mut journal, &mut done) {
             Ok(summary) => summaries.push(summary),
             Err(WorkflowError::Cancelled { .. }) => {
-                writer.finish()?;
+                writer.finish(&journal)?;
                 return Err(WorkflowError::Cancelled { done, total, unit: "frames" });
             }
             Err(error) if sources.len() == 1 => return Err(error),
@@ -122,7 +126,8 @@ pub fn run(settings: &DetectSettings, context: &Context) -> Result<DetectSummary
     if summaries.is_empty() {
         return Err(WorkflowError::NothingDetected { files: sources.len() });
     }
-    let report = writer.finish()?;
+    let report = writer.finish(&journal)?;
+    journal.remove()?;
     Ok(DetectSummary { out: settings.out.clone(), report, files: summaries })
 }
 
@@ -139,78 +144,108 @@ fn check(settings: &DetectSettings) -> Result<(), WorkflowError> {
     Ok(())
 }
 
-fn make_folder(out: &Path) -> Result<(), WorkflowError> {
-    if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
-        let advice = "name another one with --out".to_owned();
-        return Err(WorkflowError::FolderNotEmpty { path: out.to_owned(), advice });
-    }
-    std::fs::create_dir_all(out).map_err(|error| WorkflowError::write(out, &error))
+/// One of the files.
+struct FileJob<'a> {
+    settings: &'a DetectSettings,
+    context: &'a Context,
+    source: &'a Source,
+    number: usize,
 }
 
-fn detect_file(
-    settings: &DetectSettings,
-    context: &Context,
-    source: &Source,
-    writer: &mut Writer,
-    done: &mut u64,
-) -> Result<FileSummary, WorkflowError> {
-    let candidates = choose::candidates(settings.model.as_deref())?;
-    let (first, first_frame) = first_good_frame(source)?;
-    let pixel_size = pixel_size::find(source, &first_frame, settings.pixel_size_nm, &choose::lattices(&candidates))?;
-    let choice = choose::choose(candidates, settings.model.is_some(), &pixel_size);
-    check_range(source, &choice, &pixel_size)?;
-    let model = &choice.model;
-    let columns = ColumnSettings {
-        probability_threshold: settings.probability.unwrap_or(model.card.columns.probability_threshold),
-        ..model.card.columns.clone()
-    };
-    let mut file = writer.begin(source, &choice, &pixel_size)?;
-    let mut bad_frames = 0;
-    for index in 0..source.frames() {
-        if context.is_cancelled() {
-            writer.end(file)?;
-            return Err(WorkflowError::Cancelled { done: *done, total: *done, unit: "frames" });
-        }
-        let read = if index == first { Ok((first_frame.clone(), 0)) } else { source.frame(index) };
-        match read {
-            Ok((frame, missing)) => {
-                let look = look(model, &frame, pixel_size.angstrom, &columns);
-                let mut warnings = look.warnings.clone();
-                if missing > 0 {
-                    warnings.push(format!("{missing} pixels are not finite numbers; their mean stands for them"));
+impl FileJob<'_> {
+    fn detect(&self, writer: &mut Writer, journal: &mut Journal, done: &mut u64) -> Result<FileSummary, WorkflowError> {
+        let (settings, source) = (self.settings, self.source);
+        let candidates = choose::candidates(settings.model.as_deref())?;
+        let first_frame = first_good_frame(source)?;
+        let lattices = choose::lattices(&candidates);
+        let pixel_size = pixel_size::find(source, &first_frame, settings.pixel_size_nm, &lattices)?;
+        let choice = choose::choose(candidates, settings.model.is_some(), &pixel_size);
+        check_range(source, &choice, &pixel_size)?;
+        drop(first_frame);
+        let model = &choice.model;
+        let threshold = settings.probability.unwrap_or(model.card.columns.probability_threshold);
+        let eye = Eye {
+            model,
+            onnx: settings
+                .onnxruntime
+                .as_deref()
+                .map(|library| OnnxNetwork::new(library, &model.network, self.context.threads))
+                .transpose()?,
+            pixel_angstrom: pixel_size.angstrom,
+            columns: ColumnSettings { probability_threshold: threshold, ..model.card.columns.clone() },
+        };
+        let mut file = writer.begin(source, self.number, &choice, &pixel_size)?;
+        let mut bad_frames = 0;
+        for index in 0..source.frames() {
+            if self.context.is_cancelled() {
+                writer.end(file, journal)?;
+                return Err(WorkflowError::Cancelled { done: *done, total: *done, unit: "frames" });
+            }
+            match source.frame(index) {
+                Ok((frame, missing)) => {
+                    let mut entry = match journal.entry(self.number, index)? {
+                        Some(entry) => entry,
+                        None => self.look(&eye, index, &frame, journal, &file)?,
+                    };
+                    if missing > 0 {
+                        entry
+                            .warnings
+                            .push(format!("{missing} pixels are not finite numbers; their mean stands for them"));
+                    }
+                    file.add(&frame, entry)?;
                 }
-                file.add(&FrameResult { index, frame: &frame, look: &look, columns: &look.columns, warnings })?;
+                Err(error) if is_of_a_frame(&error) => {
+                    bad_frames += 1;
+                    file.bad_frame(index, &error);
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) if is_of_a_frame(&error) => {
-                bad_frames += 1;
-                file.bad_frame(index, &error);
-            }
-            Err(error) => return Err(error),
+            *done += 1;
+            self.context.progress.done(*done);
         }
-        *done += 1;
-        context.progress.done(*done);
+        let (columns, warnings) = (file.columns(), file.warnings());
+        writer.end(file, journal)?;
+        Ok(FileSummary {
+            file: source.name.clone(),
+            model: choice.name.clone(),
+            model_reason: choice.reason.clone(),
+            pixel_size_nm: 0.1 * pixel_size.angstrom.0,
+            pixel_size_from: pixel_size.from,
+            frames: source.frames() - bad_frames,
+            bad_frames,
+            columns,
+            warnings,
+        })
     }
-    let (columns, warnings) = (file.columns(), file.warnings());
-    writer.end(file)?;
-    Ok(FileSummary {
-        file: source.name.clone(),
-        model: choice.name.clone(),
-        model_reason: choice.reason.clone(),
-        pixel_size_nm: 0.1 * pixel_size.angstrom.0,
-        pixel_size_from: pixel_size.from,
-        frames: source.frames() - bad_frames,
-        bad_frames,
-        columns,
-        warnings,
-    })
+
+    /// Looks at a frame and notes what is there.
+    fn look(
+        &self,
+        eye: &Eye<'_>,
+        frame_number: u64,
+        frame: &Array2<f32>,
+        journal: &mut Journal,
+        file: &FileWriter,
+    ) -> Result<Entry, WorkflowError> {
+        let look = eye.look(frame)?;
+        let map = look.map.share_of_any();
+        let entry = Entry {
+            file: self.number,
+            frame: frame_number,
+            columns: look.columns,
+            warnings: look.warnings,
+            map_cells: None,
+        };
+        journal.add(entry, file.has_room(map.dim()).then_some(&map))
+    }
 }
 
-/// The first frame that can be read, and its number.
-fn first_good_frame(source: &Source) -> Result<(u64, Array2<f32>), WorkflowError> {
+/// The first frame that can be read.
+fn first_good_frame(source: &Source) -> Result<Array2<f32>, WorkflowError> {
     let mut failure = None;
     for index in 0..source.frames() {
         match source.frame(index) {
-            Ok((frame, _)) => return Ok((index, frame)),
+            Ok((frame, _)) => return Ok(frame),
             Err(error) if is_of_a_frame(&error) => failure = failure.or(Some(error)),
             Err(error) => return Err(error),
         }

@@ -100,12 +100,15 @@ pub const HEADER: [&str; 13] = [
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn write_csv(path: &Path, rows: &[ColumnRow]) -> Result<(), WorkflowError> {
+pub fn write_csv(
+    path: &Path,
+    rows: impl IntoIterator<Item = Result<ColumnRow, WorkflowError>>,
+) -> Result<(), WorkflowError> {
     Ok(write_whole_file(path, |file| {
         let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(file);
         writer.write_record(HEADER)?;
         for row in rows {
-            writer.serialize(row)?;
+            writer.serialize(row.map_err(std::io::Error::other)?)?;
         }
         writer.flush()
     })?)
@@ -115,17 +118,26 @@ pub fn write_csv(path: &Path, rows: &[ColumnRow]) -> Result<(), WorkflowError> {
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn write_parquet(path: &Path, rows: &[ColumnRow]) -> Result<(), WorkflowError> {
+pub fn write_parquet(
+    path: &Path,
+    rows: impl IntoIterator<Item = Result<ColumnRow, WorkflowError>>,
+) -> Result<(), WorkflowError> {
     let failed = |reason: String| WorkflowError::Write { path: path.to_owned(), reason };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let temporary = tempfile::NamedTempFile::new_in(folder).map_err(|error| WorkflowError::write(path, &error))?;
     let file = temporary.reopen().map_err(|error| WorkflowError::write(path, &error))?;
-    parquet_into(file, rows).map_err(|error| failed(error.to_string()))?;
+    parquet_into(file, rows.into_iter()).map_err(|error| failed(error.to_string()))?;
     temporary.persist(path).map_err(|error| WorkflowError::write(path, &error.error))?;
     Ok(())
 }
 
-fn parquet_into(file: File, rows: &[ColumnRow]) -> parquet::errors::Result<()> {
+/// Rows that are in memory at a time, and in a row group of the file.
+const GROUP_ROWS: usize = 1 << 17;
+
+fn parquet_into(
+    file: File,
+    rows: impl Iterator<Item = Result<ColumnRow, WorkflowError>>,
+) -> parquet::errors::Result<()> {
     let kind = |name: &str| match name {
         "file" | "species" => Type::BYTE_ARRAY,
         "frame" | "column_id" => Type::INT64,
@@ -144,6 +156,28 @@ fn parquet_into(file: File, rows: &[ColumnRow]) -> parquet::errors::Result<()> {
     let schema = Arc::new(SchemaType::group_type_builder("columns").with_fields(fields).build()?);
     let properties = Arc::new(WriterProperties::builder().set_compression(Compression::UNCOMPRESSED).build());
     let mut writer = SerializedFileWriter::new(file, schema, properties)?;
+    let mut rows = rows.peekable();
+    // A table without rows has one empty group, since some readers stumble over none.
+    loop {
+        let group: Vec<ColumnRow> = rows
+            .by_ref()
+            .take(GROUP_ROWS)
+            .collect::<Result<_, _>>()
+            .map_err(|error| parquet::errors::ParquetError::External(Box::new(error)))?;
+        write_group(&mut writer, &group, kind)?;
+        if rows.peek().is_none() {
+            break;
+        }
+    }
+    writer.close()?;
+    Ok(())
+}
+
+fn write_group(
+    writer: &mut SerializedFileWriter<File>,
+    rows: &[ColumnRow],
+    kind: impl Fn(&str) -> Type,
+) -> parquet::errors::Result<()> {
     let mut group = writer.next_row_group()?;
     for name in HEADER {
         let mut column = group.next_column()?.expect("as many columns as names");
@@ -166,7 +200,6 @@ fn parquet_into(file: File, rows: &[ColumnRow]) -> parquet::errors::Result<()> {
         column.close()?;
     }
     group.close()?;
-    writer.close()?;
     Ok(())
 }
 
@@ -210,8 +243,8 @@ mod tests {
     fn both_tables_hold_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let (csv_path, parquet_path) = (folder.path().join("c.csv"), folder.path().join("c.parquet"));
-        write_csv(&csv_path, &rows()).unwrap();
-        write_parquet(&parquet_path, &rows()).unwrap();
+        write_csv(&csv_path, rows().into_iter().map(Ok)).unwrap();
+        write_parquet(&parquet_path, rows().into_iter().map(Ok)).unwrap();
         let mut csv = csv::Reader::from_path(&csv_path).unwrap();
         assert_eq!(csv.headers().unwrap(), HEADER.as_slice());
         let lines: Vec<csv::StringRecord> = csv.records().map(Result::unwrap).collect();
@@ -237,8 +270,8 @@ mod tests {
     fn a_table_without_rows_has_its_header() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.csv");
-        write_csv(&path, &[]).unwrap();
+        write_csv(&path, []).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap().trim(), HEADER.join(","));
-        write_parquet(&folder.path().join("c.parquet"), &[]).unwrap();
+        write_parquet(&folder.path().join("c.parquet"), []).unwrap();
     }
 }

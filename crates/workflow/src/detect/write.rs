@@ -4,10 +4,12 @@
 //! name where there are several: `overlay.png` and `overlay.svg` of its first frame, `confidence.tif`, and its columns as
 //! extended XYZ.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use atomlens_analysis::lattice::known::KnownLattice;
 use atomlens_analysis::lattice::spacing::{ColumnPlace, fit_lattice};
+use atomlens_core::DetectedColumn;
 use atomlens_core::glam::DVec2;
 use atomlens_formats::{Frames, PixelData, write_frames};
 use atomlens_report::html::{
@@ -17,24 +19,33 @@ use atomlens_report::{Overlay, overlay::ColourBy};
 use ndarray::{Array2, Array4, Axis, stack};
 
 use super::choose::Choice;
+use super::journal::{Entry, Journal};
 use super::pixel_size::PixelSize;
 use super::source::Source;
 use super::tables::{ColumnRow, write_csv, write_parquet};
-use super::{DetectSettings, FrameResult, structure};
+use super::{DetectSettings, structure};
 use crate::WorkflowError;
 use crate::model;
 use crate::provenance::Provenance;
 
 /// The most that `confidence.tif` may hold; further frames of a movie are left out of it.
-const LARGEST_CONFIDENCE_BYTES: usize = 256 << 20;
+const LARGEST_CONFIDENCE_BYTES: usize = 128 << 20;
 
 /// Writes a job's results.
 pub(super) struct Writer {
     settings: DetectSettings,
     provenance: Provenance<DetectSettings>,
     several: bool,
-    rows: Vec<ColumnRow>,
+    /// What the tables need to know of a file, by its number.
+    files: BTreeMap<usize, FileFacts>,
     report: DetectionReport,
+}
+
+/// What the tables need to know of a file.
+struct FileFacts {
+    name: String,
+    pixel_angstrom: (f64, f64),
+    species: Vec<String>,
 }
 
 impl Writer {
@@ -47,7 +58,7 @@ impl Writer {
             settings: settings.clone(),
             provenance,
             several: files > 1,
-            rows: Vec::new(),
+            files: BTreeMap::new(),
             report: DetectionReport {
                 title: format!("Atomic columns: {title}"),
                 program: format!("atomlens {}", env!("CARGO_PKG_VERSION")),
@@ -63,9 +74,17 @@ impl Writer {
     pub(super) fn begin(
         &mut self,
         source: &Source,
+        number: usize,
         choice: &Choice,
         pixel_size: &PixelSize,
     ) -> Result<FileWriter, WorkflowError> {
+        self.provenance.write(&self.settings.out.join("settings.json"))?;
+        let facts = FileFacts {
+            name: source.name.clone(),
+            pixel_angstrom: pixel_size.angstrom,
+            species: choice.model.card.species.clone(),
+        };
+        self.files.insert(number, facts);
         let folder = if self.several {
             let stem = source.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let taken = |name: &str| self.settings.out.join(name).exists();
@@ -97,9 +116,10 @@ impl Writer {
             choice: choice.clone(),
             pixel_size: pixel_size.clone(),
             frame_time_s: acquisition.frame_time_s,
-            rows: Vec::new(),
-            maps: Vec::new(),
+            number,
+            columns: 0,
             map_bytes: 0,
+            maps_left_out: 0,
             picture_step: step,
             picture_side_px: largest_side_px(frames.div_ceil(step)),
             report: FileReport {
@@ -116,23 +136,41 @@ impl Writer {
         })
     }
 
-    pub(super) fn end(&mut self, file: FileWriter) -> Result<(), WorkflowError> {
-        file.write_confidence()?;
-        self.rows.extend(file.rows);
+    pub(super) fn end(&mut self, mut file: FileWriter, journal: &Journal) -> Result<(), WorkflowError> {
+        file.write_confidence(journal)?;
         self.report.files.push(file.report);
         Ok(())
     }
 
     /// Writes what concerns all files; gives the report's path.
-    pub(super) fn finish(mut self) -> Result<PathBuf, WorkflowError> {
+    pub(super) fn finish(mut self, journal: &Journal) -> Result<PathBuf, WorkflowError> {
         let out = &self.settings.out;
-        write_csv(&out.join("columns.csv"), &self.rows)?;
-        write_parquet(&out.join("columns.parquet"), &self.rows)?;
-        self.provenance.write(&out.join("settings.json"))?;
+        write_csv(&out.join("columns.csv"), self.rows(journal)?)?;
+        write_parquet(&out.join("columns.parquet"), self.rows(journal)?)?;
         self.report.settings = serde_json::to_value(&self.provenance).unwrap_or_default();
         let path = out.join("report.html");
         self.report.write(&path)?;
         Ok(path)
+    }
+}
+
+impl Writer {
+    /// Rows of the tables, frame after frame.
+    fn rows<'a>(
+        &'a self,
+        journal: &'a Journal,
+    ) -> Result<impl Iterator<Item = Result<ColumnRow, WorkflowError>> + use<'a>, WorkflowError> {
+        let of_entry = |entry: Entry| -> Vec<Result<ColumnRow, WorkflowError>> {
+            let Some(facts) = self.files.get(&entry.file) else { return Vec::new() };
+            let row = |(id, column): (usize, &DetectedColumn)| {
+                ColumnRow::new(&facts.name, entry.frame, id as u64, column, facts.pixel_angstrom, &facts.species)
+            };
+            entry.columns.iter().enumerate().map(|item| Ok(row(item))).collect()
+        };
+        Ok(journal.entries()?.flat_map(move |entry| match entry {
+            Ok(entry) => of_entry(entry),
+            Err(error) => vec![Err(error)],
+        }))
     }
 }
 
@@ -142,9 +180,10 @@ pub(super) struct FileWriter {
     choice: Choice,
     pixel_size: PixelSize,
     frame_time_s: Option<f64>,
-    rows: Vec<ColumnRow>,
-    maps: Vec<Array2<f32>>,
+    number: usize,
+    columns: u64,
     map_bytes: usize,
+    maps_left_out: usize,
     picture_step: usize,
     picture_side_px: usize,
     report: FileReport,
@@ -152,7 +191,7 @@ pub(super) struct FileWriter {
 
 impl FileWriter {
     pub(super) fn columns(&self) -> u64 {
-        self.rows.len() as u64
+        self.columns
     }
 
     pub(super) fn warnings(&self) -> Vec<String> {
@@ -166,43 +205,44 @@ impl FileWriter {
         warnings
     }
 
+    /// Whether `confidence.tif` has room for another map of so many rows and columns.
+    pub(super) fn has_room(&self, cells: (usize, usize)) -> bool {
+        self.maps_left_out == 0 && self.map_bytes + 4 * cells.0 * cells.1 <= LARGEST_CONFIDENCE_BYTES
+    }
+
     pub(super) fn bad_frame(&mut self, index: u64, error: &WorkflowError) {
         self.report.warnings.push(format!("frame {index} was left out: {error}"));
     }
 
-    pub(super) fn add(&mut self, result: &FrameResult<'_>) -> Result<(), WorkflowError> {
-        let pixel = self.pixel_size.angstrom;
-        let species = &self.choice.model.card.species;
-        for (id, column) in result.columns.iter().enumerate() {
-            self.rows.push(ColumnRow::new(&self.report.name, result.index, id as u64, column, pixel, species));
-        }
+    pub(super) fn add(&mut self, frame: &Array2<f32>, entry: Entry) -> Result<(), WorkflowError> {
+        self.columns += entry.columns.len() as u64;
         if self.report.frames.is_empty() {
-            self.first_frame(result)?;
+            self.first_frame(frame, &entry.columns)?;
         }
-        let map = result.look.map.share_of_any();
-        self.map_bytes += 4 * map.len();
-        if self.map_bytes <= LARGEST_CONFIDENCE_BYTES {
-            self.maps.push(map);
+        match entry.map_cells {
+            Some((rows, columns)) => self.map_bytes += 4 * rows * columns,
+            None => self.maps_left_out += 1,
         }
-        let wants_picture = (result.index as usize).is_multiple_of(self.picture_step);
-        let picture =
-            wants_picture.then(|| FramePicture::new(result.frame.view(), pixel.0, self.picture_side_px)).transpose()?;
+        let wants_picture = (entry.frame as usize).is_multiple_of(self.picture_step);
+        let picture = wants_picture
+            .then(|| FramePicture::new(frame.view(), self.pixel_size.angstrom.0, self.picture_side_px))
+            .transpose()?;
         self.report.frames.push(FrameReport {
-            index: result.index as usize,
-            time_s: self.frame_time_s.map(|time| time * result.index as f64),
-            columns: result.columns.to_vec(),
+            index: entry.frame as usize,
+            time_s: self.frame_time_s.map(|time| time * entry.frame as f64),
+            columns: entry.columns,
             picture,
-            warnings: result.warnings.clone(),
+            warnings: entry.warnings,
         });
         Ok(())
     }
 
     /// Pictures, the structure and the check of the lattice.
-    fn first_frame(&mut self, result: &FrameResult<'_>) -> Result<(), WorkflowError> {
+    fn first_frame(&mut self, frame: &Array2<f32>, columns: &[DetectedColumn]) -> Result<(), WorkflowError> {
         let species = &self.choice.model.card.species;
         let pixel = self.pixel_size.angstrom.0;
-        let mut overlay = Overlay::new(result.frame.view(), pixel).columns(result.columns, species);
-        if species.len() > 1 && result.columns.iter().any(|column| column.species != result.columns[0].species) {
+        let mut overlay = Overlay::new(frame.view(), pixel).columns(columns, species);
+        if species.len() > 1 && columns.iter().any(|column| column.species != columns[0].species) {
             overlay = overlay.colour_by(ColourBy::Species);
         } else {
             overlay = overlay.colour_by(ColourBy::Probability);
@@ -211,20 +251,19 @@ impl FileWriter {
         overlay.write_svg(self.folder.join("overlay.svg"))?;
         let lattice = self.pixel_size.estimate.as_ref().map(|estimate| estimate.best.lattice.as_str());
         let elements = structure::elements(species, lattice);
-        structure::write(&self.folder.join("columns.xyz"), result.columns, &elements)?;
-        self.check_lattice(result);
+        structure::write(&self.folder.join("columns.xyz"), columns, &elements)?;
+        self.check_lattice(columns);
         Ok(())
     }
 
     /// Compares the columns with the lattice that the image shows.
-    fn check_lattice(&mut self, result: &FrameResult<'_>) {
+    fn check_lattice(&mut self, columns: &[DetectedColumn]) {
         let Some(estimate) = &self.pixel_size.estimate else { return };
         let Ok(lattice) = KnownLattice::named(&estimate.best.lattice) else { return };
         let Some(zone) = lattice.zones.iter().find(|zone| zone.label == estimate.best.zone) else { return };
         let (px, py) = self.pixel_size.angstrom;
         // What belongs to a support is on another lattice.
-        let of_body =
-            result.columns.iter().filter(|column| self.choice.model.card.species[column.species] != "support");
+        let of_body = columns.iter().filter(|column| self.choice.model.card.species[column.species] != "support");
         let places: Vec<ColumnPlace> = of_body
             .map(|column| ColumnPlace {
                 place: DVec2::new(column.x_angstrom / px, column.y_angstrom / py),
@@ -248,11 +287,16 @@ impl FileWriter {
         });
     }
 
-    fn write_confidence(&self) -> Result<(), WorkflowError> {
-        if self.maps.is_empty() {
+    fn write_confidence(&mut self, journal: &Journal) -> Result<(), WorkflowError> {
+        let maps = journal.maps(self.number)?;
+        if maps.is_empty() {
             return Ok(());
         }
-        let views: Vec<_> = self.maps.iter().map(|map| map.view()).collect();
+        if self.maps_left_out > 0 {
+            let all = maps.len() + self.maps_left_out;
+            self.report.warnings.push(format!("confidence.tif holds the first {} of {all} frames only", maps.len()));
+        }
+        let views: Vec<_> = maps.iter().map(|map| map.view()).collect();
         let Ok(maps) = stack(Axis(0), &views) else { return Ok(()) };
         let maps: Array4<f32> = maps.insert_axis(Axis(1));
         let cell = 2.0 * self.choice.model.card.pixel_size_angstrom;
