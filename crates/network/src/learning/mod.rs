@@ -5,6 +5,8 @@
 
 mod cpu;
 mod differentiable;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod learner;
 mod loss;
 mod operations;

@@ -1,6 +1,7 @@
 //! `columns.csv` and `columns.parquet`: a row a column.
 
 use std::fs::File;
+use std::io::BufWriter;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -122,20 +123,14 @@ pub fn write_parquet(
     path: &Path,
     rows: impl IntoIterator<Item = Result<ColumnRow, WorkflowError>>,
 ) -> Result<(), WorkflowError> {
-    let failed = |reason: String| WorkflowError::Write { path: path.to_owned(), reason };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = tempfile::NamedTempFile::new_in(folder).map_err(|error| WorkflowError::write(path, &error))?;
-    let file = temporary.reopen().map_err(|error| WorkflowError::write(path, &error))?;
-    parquet_into(file, rows.into_iter()).map_err(|error| failed(error.to_string()))?;
-    temporary.persist(path).map_err(|error| WorkflowError::write(path, &error.error))?;
-    Ok(())
+    Ok(write_whole_file(path, |file| parquet_into(file, rows.into_iter()).map_err(std::io::Error::other))?)
 }
 
 /// Rows that are in memory at a time, and in a row group of the file.
 const GROUP_ROWS: usize = 1 << 17;
 
 fn parquet_into(
-    file: File,
+    file: &mut BufWriter<File>,
     rows: impl Iterator<Item = Result<ColumnRow, WorkflowError>>,
 ) -> parquet::errors::Result<()> {
     let kind = |name: &str| match name {
@@ -174,7 +169,7 @@ fn parquet_into(
 }
 
 fn write_group(
-    writer: &mut SerializedFileWriter<File>,
+    writer: &mut SerializedFileWriter<&mut BufWriter<File>>,
     rows: &[ColumnRow],
     kind: impl Fn(&str) -> Type,
 ) -> parquet::errors::Result<()> {
