@@ -145,6 +145,7 @@ fn what_is_no_library_of_onnxruntime_is_refused() {
 
 /// With a real library: `ATOMLENS_ONNXRUNTIME=.../libonnxruntime.so cargo test -p atomlens --test detect`.
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn a_library_of_onnxruntime_finds_the_same_columns() {
     let Some(library) = std::env::var_os("ATOMLENS_ONNXRUNTIME") else {
         eprintln!("SKIPPED: ATOMLENS_ONNXRUNTIME names no library of onnxruntime");
