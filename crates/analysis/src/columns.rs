@@ -19,7 +19,6 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::calibration::ProbabilityCalibration;
-use crate::evidence::Evidence;
 use crate::neighbours::Neighbours;
 use crate::resample::rows_mut;
 
@@ -34,25 +33,10 @@ pub struct ColumnSettings {
     /// How far from its place a column's share is collected. The share of a place that is known exactly lies within
     /// 1.42 cells; that of an uncertain one is spread further.
     pub gather_radius_angstrom: f64,
-    /// What the summed share and the uncertainty of the place say together; the share alone if left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<Evidence>,
-    /// From that to the probability.
+    /// From the summed share to the probability.
     pub probability_calibration: ProbabilityCalibration,
     /// Factor on the detector's own standard deviation of the place.
     pub position_sigma_scale: f64,
-}
-
-impl ColumnSettings {
-    /// The calibrated probability of a column, from the summed share of its cells and the detector's own standard
-    /// deviation of its place.
-    pub fn probability(&self, share: f64, own_sigma_angstrom: f64) -> f64 {
-        if share <= 0.0 {
-            return self.probability_calibration.apply(0.0);
-        }
-        let raw = self.evidence.as_ref().map_or(share, |evidence| evidence.probability(share, own_sigma_angstrom));
-        self.probability_calibration.apply(raw)
-    }
 }
 
 impl Default for ColumnSettings {
@@ -61,7 +45,6 @@ impl Default for ColumnSettings {
             probability_threshold: 0.5,
             minimum_separation_angstrom: 0.9,
             gather_radius_angstrom: 0.8,
-            evidence: None,
             probability_calibration: ProbabilityCalibration::identity(),
             position_sigma_scale: 1.0,
         }
@@ -110,8 +93,7 @@ pub fn probabilities_at(map: &ConfidenceMap, places_angstrom: &[DVec2], settings
     let places: Vec<DVec2> =
         places_angstrom.iter().map(|place| DVec2::from_array(map.grid.cells_at(place.x, place.y))).collect();
     let gathered = shares.gather(&places, radius);
-    let cell = map.grid.cell_angstrom;
-    gathered.iter().map(|column| settings.probability(column.sum, column.sigma * cell)).collect()
+    gathered.iter().map(|column| settings.probability_calibration.apply(column.sum)).collect()
 }
 
 /// Of places with their strengths, those that have no stronger one nearer than `separation`; strongest first where
@@ -303,7 +285,7 @@ impl<'a> Shares<'a> {
 
     /// The column in angstrom, if it is probable enough.
     fn column(&self, gathered: &Gathered, settings: &ColumnSettings) -> Option<DetectedColumn> {
-        let probability = settings.probability(gathered.sum, gathered.sigma * self.map.grid.cell_angstrom);
+        let probability = settings.probability_calibration.apply(gathered.sum);
         let [x_angstrom, y_angstrom] = self.map.grid.place_angstrom(gathered.place.x, gathered.place.y);
         (gathered.sum > 0.0 && probability >= settings.probability_threshold).then_some(DetectedColumn {
             x_angstrom,

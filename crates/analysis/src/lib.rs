@@ -5,7 +5,6 @@
 pub mod calibration;
 pub mod columns;
 pub mod cramer_rao;
-pub mod evidence;
 pub mod laplacian;
 pub mod lattice;
 pub mod matching;

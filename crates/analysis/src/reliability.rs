@@ -48,8 +48,6 @@ impl Fraction {
 pub struct Outcomes {
     /// The probability of each detection, and whether there is a column within the radius of a hit.
     pub probabilities: Vec<(f64, bool)>,
-    /// The stated standard deviation of the place of each detection, hit or not, in angstrom.
-    pub all_sigmas_angstrom: Vec<f64>,
     /// Detected minus true place of each hit, in angstrom.
     pub errors_angstrom: Vec<DVec2>,
     /// The stated standard deviation of each hit, in angstrom.
@@ -75,7 +73,6 @@ impl Outcomes {
             self.sigmas_angstrom.push(column.position_sigma_angstrom);
             self.species.push((truth_species[pair.truth], column.species));
         }
-        self.all_sigmas_angstrom.extend(detected.iter().map(|column| column.position_sigma_angstrom));
         self.probabilities.extend(detected.iter().map(|column| column.probability).zip(is_hit));
     }
 

@@ -2,7 +2,6 @@
 
 use atomlens_analysis::calibration::{ProbabilityCalibration, fit_sigma_scale};
 use atomlens_analysis::columns::ColumnSettings;
-use atomlens_analysis::evidence::{Evidence, EvidenceOutcome};
 use atomlens_analysis::matching::{HIT_RADIUS_ANGSTROM, pair};
 use atomlens_analysis::reliability::Outcomes;
 use atomlens_analysis::score::places;
@@ -48,24 +47,18 @@ pub(super) fn finish(
     let judged = judge(&network, &species, calibration, &raw);
     let outcomes = outcomes(&judged);
     let too_few = |reason: String| WorkflowError::TrainingFailed { steps, reason };
-    let shares: Vec<EvidenceOutcome> = outcomes
-        .probabilities
-        .iter()
-        .zip(&outcomes.all_sigmas_angstrom)
-        .map(|(&(share, is_column), &sigma)| (share, sigma, is_column))
-        .collect();
-    let evidence = Evidence::fit(&shares).map_err(|error| too_few(error.to_string()))?;
-    let weighed: Vec<(f64, bool)> =
-        shares.iter().map(|&(share, sigma, is_column)| (evidence.probability(share, sigma), is_column)).collect();
-    let probability_calibration = ProbabilityCalibration::fit(&weighed).map_err(|error| too_few(error.to_string()))?;
+    let probability_calibration =
+        ProbabilityCalibration::fit(&outcomes.probabilities).map_err(|error| too_few(error.to_string()))?;
     let position_sigma_scale = fit_sigma_scale(&outcomes.errors_angstrom, &outcomes.sigmas_angstrom)
         .map_err(|error| too_few(error.to_string()))?;
     let atoms_sigma_scale = atoms_sigma_scale(&judged);
-    let calibrated: Vec<(f64, bool)> =
-        weighed.iter().map(|&(raw, is_column)| (probability_calibration.apply(raw), is_column)).collect();
+    let calibrated: Vec<(f64, bool)> = outcomes
+        .probabilities
+        .iter()
+        .map(|&(raw, is_column)| (probability_calibration.apply(raw), is_column))
+        .collect();
     let columns = ColumnSettings {
         probability_threshold: best_threshold(&calibrated, judged.iter().map(|image| image.truth.len()).sum()),
-        evidence: Some(evidence),
         probability_calibration,
         position_sigma_scale,
         ..ColumnSettings::default()
