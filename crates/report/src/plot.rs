@@ -399,6 +399,9 @@ impl Layout<'_> {
         let small = self.size * apart.fold(0.8, f32::min).max(0.5);
         let mut shapes = Vec::new();
         let mut taken = f32::NEG_INFINITY;
+        // The first number may reach out of the frame, over the label's usual place.
+        let first = numbers.first().map_or(f32::INFINITY, |(x, number)| x - 0.5 * width(number, small));
+        let right = (frame.x - 0.4 * self.size).min(first - 0.4 * self.size);
         for (x, number) in numbers {
             let half = 0.5 * width(&number, small);
             if x - half > taken {
@@ -407,9 +410,9 @@ impl Layout<'_> {
                 taken = x + half + 0.2 * small;
             }
         }
-        let room = frame.x - 0.6 * self.size;
+        let room = right - 0.2 * self.size;
         let fit = (room / width(&series.label, 0.8 * self.size).max(1.0)).min(1.0);
-        let at = Point::new(frame.x - 0.4 * self.size, middle);
+        let at = Point::new(right, middle);
         let anchor = (Horizontal::Right, Vertical::Middle);
         shapes.push(Shape::text(&series.label, 0.8 * fit * self.size, colour, anchor, at));
         shapes
