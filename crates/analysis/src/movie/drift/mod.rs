@@ -159,6 +159,8 @@ struct Considered {
     start: Pose,
     /// The shift that led there from the pose the image was compared at, in reference coordinates.
     shift: DVec2,
+    /// Logarithm of the image's likelihood there.
+    nats: f64,
     /// What the columns made of it.
     located: Option<Located>,
 }
@@ -401,24 +403,33 @@ impl DriftTracker {
         expected: &Pose,
         finalists: usize,
     ) -> Vec<Considered> {
-        let nats = |shift: DVec2| correlation.map_or(0.0, |correlation| TEMPER * correlation.nats(shift));
-        let score = |pose: &Pose, shift: DVec2| nats(shift) + self.reference.score(observed, pose) + self.prior(shift);
-        let mut shifts = vec![DVec2::ZERO];
+        // In the order of belief: the tops of the image's maxima stand for what lies next to them.
+        let mut shifts: Vec<(DVec2, f64)> = Vec::new();
         if let Some(correlation) = correlation {
-            shifts.extend(correlation.maxima(MOST_CANDIDATES, |shift| self.prior(shift) / TEMPER));
+            let maxima = correlation.maxima(MOST_CANDIDATES, |shift| self.prior(shift) / TEMPER);
+            shifts.extend(maxima.iter().map(|shift| (shift.shift_angstrom, shift.nats)));
         }
+        let tops = shifts.len();
         let half = 0.5 * self.pixel_angstrom * DVec2::new(self.shape[1] as f64, self.shape[0] as f64);
         let reach = half.min(DVec2::splat(FARTHEST_JUMP_ANGSTROM));
-        shifts.extend(self.reference.votes(observed, expected, reach, MOST_CANDIDATES));
+        let apart = 0.25 * self.reference.spacing;
+        let votes = self.reference.votes(observed, expected, reach, MOST_CANDIDATES);
+        for shift in [DVec2::ZERO].into_iter().chain(votes) {
+            let top = shifts[..tops].iter().find(|(top, _)| top.distance(shift) < apart);
+            let nats = || correlation.map_or(0.0, |correlation| correlation.nats(shift));
+            shifts.push((shift, top.map_or_else(nats, |(_, nats)| *nats)));
+        }
+        let score = |pose: &Pose, shift: DVec2, nats: f64| {
+            TEMPER * nats + self.reference.score(observed, pose) + self.prior(shift)
+        };
         let mut started: Vec<Considered> = shifts
             .into_iter()
-            .map(|shift| {
+            .map(|(shift, nats)| {
                 let start = expected.shifted_in_reference(shift);
-                Considered { score: score(&start, shift), start, shift, located: None }
+                Considered { score: score(&start, shift, nats), start, shift, nats, located: None }
             })
             .collect();
         started.sort_by(|a, b| b.score.total_cmp(&a.score));
-        let apart = 0.25 * self.reference.spacing;
         let hopeless = HOPELESS_NATS + HOPELESS_NATS_A_COLUMN * observed.len() as f64;
         let mut kept: Vec<Considered> = Vec::new();
         for candidate in started {
@@ -437,7 +448,7 @@ impl DriftTracker {
             let back = DVec2::from_angle(-expected.rotation_rad);
             let shift = back.rotate(located.pose.drift_angstrom - expected.drift_angstrom);
             if shift.distance(candidate.shift) < 0.5 * self.reference.spacing {
-                candidate.score = candidate.score.max(score(&located.pose, shift));
+                candidate.score = candidate.score.max(score(&located.pose, shift, candidate.nats));
                 candidate.located = Some(located);
             }
         }

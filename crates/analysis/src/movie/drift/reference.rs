@@ -33,10 +33,10 @@ const MOST_COLUMNS: usize = 2000;
 const FEWEST_PAIRS: usize = 4;
 const FEWEST_FOR_ROTATION: usize = 10;
 
-/// How many standard deviations more pairs than by chance, how many pairs and what share of the columns that are
-/// expected in the frame make a pose convincing. Chance alone, given its pick of the poses, lays a few columns on a
-/// lattice, not a good part of them.
-const SIGNIFICANT: f64 = 6.0;
+/// How much likelier than by chance, in nats, how many pairs and what share of the columns that are expected in the
+/// frame make a pose convincing. A frame has some thousand places to lie on a reference by chance, 8 nats; and chance
+/// lays a few columns on a lattice, not a good part of them.
+const SIGNIFICANT_NATS: f64 = 15.0;
 const FEWEST_CONVINCING: f64 = 5.0;
 const LEAST_SHARE: f64 = 0.2;
 
@@ -213,13 +213,12 @@ impl Reference {
             let matched = pairs.len();
             let density = targets.len() as f64 / self.area(&moved).max(f64::MIN_POSITIVE);
             let chance = (density * std::f64::consts::PI * gate * gate).min(0.95);
-            let (worth, squares) = columns
-                .iter()
-                .map(|column| column.probability)
-                .fold((0.0, 0.0), |(sum, squares), p| (sum + p, squares + p * p));
+            let by_chance = chance * columns.iter().map(|column| column.probability).sum::<f64>();
             let hits: f64 = pairs.iter().map(|(column, _)| column.probability).sum();
-            let by_chance = (chance * (1.0 - chance) * squares).max(f64::MIN_POSITIVE).sqrt();
-            let convincing = (hits - chance * worth) / by_chance > SIGNIFICANT && matched as f64 >= least;
+            // Chernoff's bound on a Poisson number, where there are more than by chance.
+            let nats = if hits > by_chance { hits * (hits / by_chance).ln() - (hits - by_chance) } else { 0.0 };
+            let nats = nats.max(self.score(&columns, &solved.pose));
+            let convincing = nats > SIGNIFICANT_NATS && matched as f64 >= least;
             pose = solved.pose;
             last = Some(Located { matched, convincing, ..solved });
             let narrower = (3.5 * solved.spread).clamp(0.12 * self.spacing, 0.4 * self.spacing);

@@ -39,7 +39,11 @@ const CLIP_SIGMA: f32 = 8.0;
 const LONGEST_SHARE: f64 = 0.7;
 
 /// A frequency of the mean takes part if its neighbourhood holds this many times the power of noise.
-const SIGNAL_FLOOR: f64 = 1.5;
+const SIGNAL_FLOOR: f64 = 2.0;
+
+/// Highest frequency that takes part, in cycles a pixel. Interpolation between pixels takes less than half of the power
+/// of noise up to there; beyond, noise of the mean would look like signal beside that of a frame.
+const FINEST_CYCLES: f64 = 0.3;
 
 /// Trusted frames whose difference from the mean makes a noise to go by.
 const FEWEST_RESIDUALS: usize = 3;
@@ -49,7 +53,7 @@ const FEWEST_RESIDUALS: usize = 3;
 const LEAST_NOISE: f64 = 1e-3;
 
 /// Frequencies that decide a shift at most, the strongest ones.
-const MOST_TERMS: usize = 2000;
+const MOST_TERMS: usize = 800;
 
 /// How far from where it is looked for a maximum is the same one.
 const SAME_MAXIMUM_PX: f64 = 1.5;
@@ -268,7 +272,9 @@ impl Registration {
             let ring = self.ring_of[[i, j]] as usize;
             let noise = noise[ring];
             let excess = f64::from(power[[i, j]]) * self.worth() / (SIGNAL_FLOOR * noise);
-            if ring < self.first_ring || noise <= 0.0 || excess <= 1.0 {
+            let k = DVec2::new(kx[i], ky[j]);
+            let fine = k.length() > std::f64::consts::TAU * FINEST_CYCLES;
+            if fine || ring < self.first_ring || noise <= 0.0 || excess <= 1.0 {
                 *value = Complex::new(0.0, 0.0);
                 continue;
             }
@@ -277,7 +283,7 @@ impl Registration {
             let copies = self.fourier.copies(i);
             energy += scale * copies * f64::from(signal.norm_sqr()) / noise;
             let term = Complex::new(f64::from(value.re), f64::from(value.im)) * copies;
-            terms.push((signal.norm_sqr() as f64 / noise, DVec2::new(kx[i], ky[j]), term));
+            terms.push((f64::from(signal.norm_sqr()) / noise, k, term));
         }
         terms.sort_by(|a, b| b.0.total_cmp(&a.0));
         terms.truncate(MOST_TERMS);
@@ -389,11 +395,15 @@ impl Correlation {
         (2.0 * (self.map.len() as f64).ln()).sqrt()
     }
 
-    /// Shifts at which the likelihood has a maximum, best first. `prior` is the logarithm of the chance of a shift; `most`
-    /// of them are returned.
-    pub(super) fn maxima(&self, most: usize, prior: impl Fn(DVec2) -> f64) -> Vec<DVec2> {
+    /// Shifts at which the likelihood has a maximum. `prior` is the logarithm of the chance of a shift; the `most` of
+    /// them that are best with it are returned, in no order.
+    ///
+    /// Between pixels, as the likelihood of a crystal falls by as much within half a pixel as to the next vector of the
+    /// lattice.
+    pub(super) fn maxima(&self, most: usize, prior: impl Fn(DVec2) -> f64) -> Vec<Shift> {
         let (ny, nx) = self.map.dim();
         let signed = |index: usize, n: usize| if index > n / 2 { index as f64 - n as f64 } else { index as f64 };
+        let row = |i: usize, j: usize| self.map[[j, i]];
         let mut maxima: Vec<(f64, DVec2)> = Vec::new();
         for j in 0..ny {
             let rows = [(j + ny - 1) % ny, j, (j + 1) % ny];
@@ -402,23 +412,21 @@ impl Correlation {
                 let columns = [(i + nx - 1) % nx, i, (i + 1) % nx];
                 if value > 0.0 && rows.iter().all(|&y| columns.iter().all(|&x| self.map[[y, x]] <= value)) {
                     let shift = DVec2::new(signed(i, nx), signed(j, ny)) * self.pixel_angstrom;
-                    maxima.push((f64::from(value) + prior(shift), shift));
+                    let sides = [(row(i, rows[0]), row(i, rows[2])), (row(columns[0], j), row(columns[2], j))];
+                    let top: f64 = sides.iter().map(|(low, high)| above(*low, value, *high)).sum();
+                    maxima.push((f64::from(value) + top + prior(shift), shift));
                 }
             }
         }
         maxima.sort_by(|a, b| b.0.total_cmp(&a.0));
         maxima.truncate(most);
-        maxima.into_iter().map(|(_, shift)| shift).collect()
+        maxima.into_iter().filter_map(|(_, shift)| self.refined(shift)).collect()
     }
 
-    /// Logarithm of the likelihood at a shift or at the top of the maximum that it is a part of, in nats.
-    ///
-    /// Between pixels, as the likelihood of a crystal falls by as much within half a pixel as to the next vector of the
-    /// lattice.
+    /// Logarithm of the likelihood at a shift, in nats.
     pub(super) fn nats(&self, shift_angstrom: DVec2) -> f64 {
         let at = shift_angstrom / self.pixel_angstrom;
-        let here = || self.terms.iter().map(|(k, term)| (term * Complex::from_polar(1.0, k.dot(at))).re).sum();
-        self.refined(shift_angstrom).map_or_else(here, |shift| shift.nats)
+        self.terms.iter().map(|(k, term)| (term * Complex::from_polar(1.0, k.dot(at))).re).sum()
     }
 
     /// The top of the maximum next to a shift, between pixels.
@@ -454,6 +462,12 @@ impl Correlation {
         let sigma = (0.5 * (variance.x_axis.x + variance.y_axis.y)).max(0.0).sqrt() * self.pixel_angstrom;
         Some(Shift { shift_angstrom: at * self.pixel_angstrom, nats: value, sigma_angstrom: sigma })
     }
+}
+
+/// By how much the parabola through three values rises above the middle one, the highest.
+fn above(low: f32, middle: f32, high: f32) -> f64 {
+    let (slope, curvature) = (0.5 * f64::from(high - low), f64::from(2.0 * middle - low - high));
+    if curvature > 0.0 { 0.5 * slope * slope / curvature } else { 0.0 }
 }
 
 /// Raised cosine at both ends.
