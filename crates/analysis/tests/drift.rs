@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use atomlens_analysis::movie::drift::{DriftSettings, DriftTracker, FramePose, interpolate_untrusted};
+use atomlens_analysis::movie::drift::{DriftSettings, DriftTracker, FramePose};
 use atomlens_core::glam::DVec2;
 use atomlens_core::{DetectedColumn, SeedPath};
 use ndarray::Array2;
@@ -111,7 +111,7 @@ fn followed(images: Option<&[Array2<f32>]>, columns: &[Vec<DetectedColumn>]) -> 
     let image = |frame: usize| images.map(|images| images[frame].view());
     let mut path: Vec<FramePose> =
         columns.iter().enumerate().map(|(frame, columns)| tracker.step(image(frame), columns)).collect();
-    interpolate_untrusted(&mut path);
+    tracker.finish(&mut path);
     path
 }
 

@@ -10,22 +10,23 @@
 //! its variance.
 //!
 //! A frame is trusted if its correlation or its columns stand out of what noise gives, and if no pose elsewhere is
-//! nearly as likely. One that is not leaves the reference as it is and gets a prediction; [`interpolate_untrusted`] puts
-//! something better there when the movie is over. Memory is that of a few images and one list of columns, however long
+//! nearly as likely. One that is not leaves the reference as it is and gets a prediction. When the movie is over
+//! [`DriftTracker::finish`] lays the first frames on the reference once more, as two frames of low dose may agree best one
+//! lattice vector off, and puts something better than predictions where no frame could be trusted. Memory is that of a few images and one list of columns, however long
 //! the movie.
 //!
 //! Coordinates are those of the first frame that can be trusted. A frame's own error of position is therefore in all
 //! poses alike.
 //!
 //! ```
-//! use atomlens_analysis::movie::drift::{DriftSettings, DriftTracker, interpolate_untrusted};
+//! use atomlens_analysis::movie::drift::{DriftSettings, DriftTracker};
 //! use atomlens_core::DetectedColumn;
 //! use ndarray::Array2;
 //!
 //! let mut tracker = DriftTracker::new([64, 64], 0.3, DriftSettings::default());
 //! let frames: Vec<(Array2<f32>, Vec<DetectedColumn>)> = vec![(Array2::zeros((64, 64)), Vec::new())];
 //! let mut path: Vec<_> = frames.iter().map(|(image, columns)| tracker.step(Some(image.view()), columns)).collect();
-//! interpolate_untrusted(&mut path);
+//! tracker.finish(&mut path);
 //! assert!(!path[0].trusted);
 //! ```
 
@@ -87,8 +88,10 @@ const HOPELESS_NATS_A_COLUMN: f64 = 0.5;
 /// Steps that the expectation of the next one is made of.
 const RECENT: usize = 15;
 
-/// The image's likelihood takes its reference for perfect and its noise for Gaussian; this much of it is believed.
-const TEMPER: f64 = 0.3;
+/// The image's likelihood takes its noise for Gaussian and independent of the specimen; this much of it is believed, less
+/// the noise of the mean. Beside columns, which come of the same electrons but know what is and what is not one, less.
+const TEMPER: f64 = 0.6;
+const TEMPER_BESIDE_COLUMNS: f64 = 0.2;
 
 /// By how much the correlation must exceed the largest value that noise is expected to give, in standard deviations.
 const IMAGE_MARGIN: f64 = 2.0;
@@ -105,6 +108,9 @@ const FEWEST_TO_BEGIN: f64 = 4.0;
 
 /// Frames after which a reference that none of them confirmed gives way to any that could be one.
 const PATIENCE: usize = 5;
+
+/// Frames that are laid on the reference once more when there is a good one.
+const EARLY: usize = 16;
 
 /// Scale of the rotation from frame to frame, before any was seen and at least, in radian.
 const FIRST_TURN_RAD: f64 = 3e-3;
@@ -142,6 +148,15 @@ pub struct DriftTracker {
     since_trusted: usize,
     /// Whether any frame was found to lie on the reference.
     confirmed: bool,
+    /// The first frames from the one that began.
+    early: Vec<Early>,
+}
+
+/// What is kept of a frame to lay it on a better reference at the end.
+struct Early {
+    frame: usize,
+    prepared: Option<Prepared>,
+    observed: Vec<Observed>,
 }
 
 impl std::fmt::Debug for DriftTracker {
@@ -200,6 +215,7 @@ impl DriftTracker {
             frame: 0,
             since_trusted: 0,
             confirmed: false,
+            early: Vec::new(),
             settings,
             shape,
             pixel_angstrom,
@@ -215,23 +231,30 @@ impl DriftTracker {
         let prepared = image.filter(|image| image.dim() == (ny, nx)).map(|image| self.registration.prepare(image));
         let frame = self.frame;
         self.frame += 1;
+        let pose = self.placed(frame, prepared.as_ref(), &observed);
+        if self.early.len() < EARLY {
+            self.early.push(Early { frame, prepared, observed });
+        }
+        pose
+    }
 
+    fn placed(&mut self, frame: usize, prepared: Option<&Prepared>, observed: &[Observed]) -> FramePose {
         let expected = self.expected();
-        let correlation = prepared.as_ref().and_then(|prepared| self.registration.correlate(prepared, &expected));
-        let evidence = self.evidence(&observed, correlation.as_ref(), &expected);
+        let correlation = prepared.and_then(|prepared| self.registration.correlate(prepared, &expected));
+        let evidence = self.evidence(observed, correlation.as_ref(), &expected);
         let seen = evidence.by_columns.is_some() || evidence.by_image.is_some();
         if !seen || evidence.doubt > DOUBT {
-            if !seen && self.can_begin(prepared.as_ref(), &observed) {
-                return self.begin(frame, prepared.as_ref(), &observed);
+            if !seen && self.can_begin(prepared, observed) {
+                return self.begin(frame, prepared, observed);
             }
             return self.predicted(frame, expected, &evidence);
         }
-        let (pose, sigma, rotation_sigma) = self.joined(&evidence);
+        let (pose, sigma, rotation_sigma) = self.joined(&evidence, &expected);
         self.learn(&pose, rotation_sigma, sigma);
-        if let Some(prepared) = &prepared {
+        if let Some(prepared) = prepared {
             self.registration.add(prepared, &pose);
         }
-        self.reference.add(&observed, &pose, self.in_frame(pose));
+        self.reference.add(observed, &pose, self.in_frame(pose));
         self.confirmed = true;
         FramePose {
             frame,
@@ -243,6 +266,38 @@ impl DriftTracker {
             matched_columns: evidence.by_columns.map_or(0, |located| located.matched),
             image_significance: evidence.height,
         }
+    }
+
+    /// Ends a movie whose poses are `path`: lays the first frames, which had little to be laid on, on the reference again,
+    /// gives those that are not trusted a pose between those that are ([`interpolate_untrusted`]), and expresses all in the
+    /// coordinates of the first that is trusted.
+    ///
+    /// Returns where that frame turned out to be in the coordinates used so far: a reference place of before is now
+    /// `returned.to_frame(place)`. If nothing moved it is a pose at rest.
+    pub fn finish(mut self, path: &mut [FramePose]) -> Pose {
+        self.since_trusted = 0;
+        if self.confirmed {
+            for early in std::mem::take(&mut self.early) {
+                let Some(found) = path.iter_mut().find(|found| found.frame == early.frame) else { continue };
+                let expected = found.pose;
+                let prepared = early.prepared.as_ref();
+                let correlation = prepared.and_then(|prepared| self.registration.correlate(prepared, &expected));
+                let evidence = self.evidence(&early.observed, correlation.as_ref(), &expected);
+                let seen = evidence.by_columns.is_some() || evidence.by_image.is_some();
+                found.trusted = seen && evidence.doubt <= DOUBT;
+                if found.trusted {
+                    (found.pose, found.drift_sigma_angstrom, found.rotation_sigma_rad) =
+                        self.joined(&evidence, &expected);
+                    found.matched_columns = evidence.by_columns.map_or(0, |located| located.matched);
+                    found.image_significance = evidence.height;
+                }
+            }
+        }
+        interpolate_untrusted(path);
+        let rest = Pose::at_rest(self.last.centre_angstrom);
+        let origin = path.iter().find(|found| found.trusted).map_or(rest, |found| found.pose);
+        path.iter_mut().for_each(|found| found.pose = found.pose.seen_from(&origin));
+        origin
     }
 
     fn observed(&self, columns: &[DetectedColumn]) -> Vec<Observed> {
@@ -273,10 +328,12 @@ impl DriftTracker {
             return false;
         }
         let worth: f64 = observed.iter().map(|column| column.probability).sum();
-        let shows = worth > FEWEST_TO_BEGIN || prepared.is_some_and(|prepared| self.registration.stands_out(prepared));
+        let enough = worth > FEWEST_TO_BEGIN;
+        let shows = enough || prepared.is_some_and(Prepared::has_contrast);
         let first = self.reference.frames() == 0;
         // Of two frames that do not agree the one that shows much more is the better reference.
-        shows && (first || self.since_trusted >= PATIENCE || worth > 2.0 * self.reference.evidence(|_| true) + 1.0)
+        let better = enough && worth > 2.0 * self.reference.evidence(|_| true) + 1.0;
+        shows && (first || better || self.since_trusted >= PATIENCE)
     }
 
     /// Makes a frame the reference.
@@ -288,6 +345,7 @@ impl DriftTracker {
             self.registration.add(prepared, &pose);
         }
         self.reference.add(observed, &pose, |_| true);
+        self.early.clear();
         (self.last, self.since_trusted) = (pose, 0);
         FramePose {
             frame,
@@ -359,14 +417,31 @@ impl DriftTracker {
         let mut considered = self.considered(observed, correlation, expected, FINALISTS);
         let worth: f64 = observed.iter().map(|column| column.probability).sum();
         let fits = |considered: &[Considered]| considered[0].located.is_some_and(|located| located.convincing);
-        if !fits(&considered) && self.settings.rotation && self.reference.frames() > 0 && worth > FEWEST_TO_BEGIN {
-            for turn in self.turns(observed) {
-                let turned = Pose { rotation_rad: expected.rotation_rad + turn, ..*expected };
-                let mut other = self.considered(observed, None, &turned, 1);
-                other[0].score -= 2.0 * (1.0 + 0.5 * (turn / JUMP_TURN_RAD).powi(2)).ln();
-                if fits(&other) && (!fits(&considered) || other[0].score > considered[0].score) {
-                    considered = other;
-                }
+        if self.settings.rotation && self.reference.frames() > 0 && worth > FEWEST_TO_BEGIN {
+            let looked_for = |rotation_rad: f64, finalists: usize| {
+                let turned = Pose { rotation_rad, ..*expected };
+                let turn = (rotation_rad - expected.rotation_rad) / JUMP_TURN_RAD;
+                let mut found = self.considered(observed, None, &turned, finalists);
+                found.iter_mut().for_each(|found| found.score -= 2.0 * (1.0 + 0.5 * turn * turn).ln());
+                found
+            };
+            let turns = self.turns(observed);
+            let turned = if fits(&considered) {
+                // The columns may have been led to a turn by themselves.
+                let rotation = considered[0].pose().rotation_rad;
+                let far = turns.first().is_some_and(|step| (rotation - expected.rotation_rad).abs() > 0.5 * step);
+                far.then_some(rotation)
+            } else {
+                turns
+                    .into_iter()
+                    .map(|turn| looked_for(expected.rotation_rad + turn, 1))
+                    .filter(|found| fits(found))
+                    .max_by(|a, b| a[0].score.total_cmp(&b[0].score))
+                    .map(|found| found[0].pose().rotation_rad)
+            };
+            // At a rotation that is only nearly right a neighbour in the lattice may have come out first.
+            if let Some(again) = turned.map(|rotation| looked_for(rotation, FINALISTS)).filter(|again| fits(again)) {
+                considered = again;
             }
         }
         let best = considered[0];
@@ -403,10 +478,13 @@ impl DriftTracker {
         expected: &Pose,
         finalists: usize,
     ) -> Vec<Considered> {
+        let worth: f64 = observed.iter().map(|column| column.probability).sum();
+        let temper = if worth > FEWEST_TO_BEGIN { TEMPER_BESIDE_COLUMNS } else { TEMPER };
+        let temper = correlation.map_or(temper, |correlation| temper / correlation.variance_factor);
         // In the order of belief: the tops of the image's maxima stand for what lies next to them.
         let mut shifts: Vec<(DVec2, f64)> = Vec::new();
         if let Some(correlation) = correlation {
-            let maxima = correlation.maxima(MOST_CANDIDATES, |shift| self.prior(shift) / TEMPER);
+            let maxima = correlation.maxima(MOST_CANDIDATES, |shift| self.prior(shift) / temper);
             shifts.extend(maxima.iter().map(|shift| (shift.shift_angstrom, shift.nats)));
         }
         let tops = shifts.len();
@@ -420,7 +498,7 @@ impl DriftTracker {
             shifts.push((shift, top.map_or_else(nats, |(_, nats)| *nats)));
         }
         let score = |pose: &Pose, shift: DVec2, nats: f64| {
-            TEMPER * nats + self.reference.score(observed, pose) + self.prior(shift)
+            temper * nats + self.reference.score(observed, pose) + self.prior(shift)
         };
         let mut started: Vec<Considered> = shifts
             .into_iter()
@@ -466,12 +544,11 @@ impl DriftTracker {
     }
 
     /// Image and columns, each with the weight of its variance.
-    fn joined(&self, evidence: &Evidence) -> (Pose, f64, f64) {
+    fn joined(&self, evidence: &Evidence, expected: &Pose) -> (Pose, f64, f64) {
         let floor = IMAGE_FLOOR_PX * self.registration.pixel_angstrom();
-        let by_image = evidence.by_image.map(|shift| {
-            let expected = self.expected();
-            (expected.shifted_in_reference(shift.shift_angstrom), shift.sigma_angstrom.hypot(floor))
-        });
+        let by_image = evidence
+            .by_image
+            .map(|shift| (expected.shifted_in_reference(shift.shift_angstrom), shift.sigma_angstrom.hypot(floor)));
         match (evidence.by_columns, by_image) {
             (Some(located), Some((image, image_sigma))) => {
                 let apart = image.drift_angstrom - located.pose.drift_angstrom;

@@ -35,8 +35,18 @@ impl Pose {
         DVec2::from_angle(-self.rotation_rad).rotate(from_centre) + self.centre_angstrom
     }
 
-    /// The pose whose `to_frame` is this one's after the other's.
-    pub(crate) fn shifted_in_reference(&self, shift_angstrom: DVec2) -> Pose {
+    /// The same motion for reference places that are told by where they are at `origin`.
+    pub(super) fn seen_from(&self, origin: &Pose) -> Pose {
+        let centre_angstrom = self.centre_angstrom;
+        Pose {
+            drift_angstrom: self.to_frame(origin.to_reference(centre_angstrom)) - centre_angstrom,
+            rotation_rad: self.rotation_rad - origin.rotation_rad,
+            centre_angstrom,
+        }
+    }
+
+    /// Moved by a shift in reference coordinates first.
+    pub(super) fn shifted_in_reference(&self, shift_angstrom: DVec2) -> Pose {
         let drift_angstrom = self.drift_angstrom + DVec2::from_angle(self.rotation_rad).rotate(shift_angstrom);
         Pose { drift_angstrom, ..*self }
     }
@@ -148,6 +158,9 @@ mod tests {
         assert!((pose.to_frame(DVec2::new(23.0, 10.0)) - DVec2::new(21.0, 11.0)).length() < 1e-12);
         let place = DVec2::new(3.3, 4.4);
         assert!((pose.to_reference(pose.to_frame(place)) - place).length() < 1e-12);
+        let origin = Pose { drift_angstrom: DVec2::new(0.3, 0.7), rotation_rad: 0.2, ..pose };
+        let seen = pose.seen_from(&origin).to_frame(origin.to_frame(place));
+        assert!((seen - pose.to_frame(place)).length() < 1e-12);
         let shifted = pose.shifted_in_reference(DVec2::new(0.5, 0.0));
         assert!((shifted.to_frame(place) - pose.to_frame(place + DVec2::new(0.5, 0.0))).length() < 1e-12);
     }

@@ -114,13 +114,15 @@ impl Reference {
         let reach = 4.0 * width;
         let peak = self.spacing * self.spacing / (std::f64::consts::TAU * width * width);
         let step = columns.len().div_ceil(MOST_COLUMNS).max(1);
+        // The first frames did not show every column there is.
+        let complete = (1.0 - STRAY) * self.frames as f64 / (self.frames as f64 + 1.0);
         let scored = columns.iter().step_by(step).map(|column| {
             let place = pose.to_reference(column.place);
             let near = self.index.within(place, reach).filter(|(index, _)| self.grown(&self.columns[*index]));
             let density: f64 = near
                 .map(|(index, square)| self.columns[index].presence * (-0.5 * square / (width * width)).exp() * peak)
                 .sum();
-            let share = (1.0 - STRAY) * column.probability;
+            let share = complete * column.probability;
             (1.0 - share + share * density).ln()
         });
         scored.sum::<f64>() * step as f64

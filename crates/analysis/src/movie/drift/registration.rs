@@ -79,11 +79,18 @@ pub(super) struct Correlation {
     /// Standard deviation that noise alone gives to the logarithm of the likelihood.
     pub(super) noise: f64,
     /// What the noise of the mean multiplies the variance of a shift by.
-    variance_factor: f64,
+    pub(super) variance_factor: f64,
 }
 
 /// A frame ready to be laid on the reference.
 pub(super) struct Prepared(Array2<f32>);
+
+impl Prepared {
+    /// Whether it is more than one value everywhere.
+    pub(super) fn has_contrast(&self) -> bool {
+        self.0.iter().any(|value| *value != 0.0)
+    }
+}
 
 /// The running mean of a movie's frames in the coordinates of the reference.
 pub(super) struct Registration {
@@ -188,20 +195,6 @@ impl Registration {
         let scale = if deviation > 0.0 { 1.0 / deviation } else { 0.0 };
         binned.mapv_inplace(|value| ((f64::from(value) - mean) * scale) as f32);
         Prepared(binned)
-    }
-
-    /// Whether a frame holds anything periodic or with an outline: some power of its spectrum is more than noise of as
-    /// many exponential ones would have once in 400 frames.
-    pub(super) fn stands_out(&self, frame: &Prepared) -> bool {
-        let spectrum = self.fourier.forward(&(&frame.0 * &self.window));
-        let noise = self.median_power(&spectrum);
-        let highest = spectrum
-            .iter()
-            .zip(&self.ring_of)
-            .filter(|(_, ring)| **ring as usize >= self.first_ring.max(2) && noise[**ring as usize] > 0.0)
-            .map(|(value, ring)| value.norm_sqr() / noise[*ring as usize])
-            .fold(0.0, f32::max);
-        f64::from(highest) > 1.3 * ((spectrum.len() as f64).ln() + 6.0)
     }
 
     /// Adds a frame to the mean.
