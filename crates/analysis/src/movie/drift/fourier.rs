@@ -55,7 +55,7 @@ impl Fourier {
             line.iter_mut().enumerate().for_each(|(i, value)| *value = spectrum[[i, j]]);
             // Rounding leaves these parts not quite at zero, which a real image demands.
             line[0].im = 0.0;
-            if self.nx % 2 == 0 {
+            if self.nx.is_multiple_of(2) {
                 line[self.nx / 2].im = 0.0;
             }
             self.rows_back.process(&mut line, &mut out).expect("the plan is of this size");
