@@ -4,3 +4,5 @@
 //! centre + drift`, so that reference places are places in the first frame; lengths in angstrom, angles in radian,
 //! times in frames unless a name says otherwise. Everything here streams: it is given one frame after the other and
 //! keeps what does not grow with their number, sites and open tracks aside.
+
+pub mod drift;
