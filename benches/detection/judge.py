@@ -2,6 +2,7 @@
 
     python judge.py nanoparticles FOLDER PROGRAM MODEL     FOLDER holds image_NNN.npy, columns_NNN.csv, meta.json
     python judge.py movie FOLDER PROGRAM MODEL             FOLDER holds movie_NNN.npy, sites.csv, occupancy.csv, drift_A.csv
+    python judge.py layers FOLDER PROGRAM MODEL            FOLDER holds series_NNN.npy, columns_NNN.csv, meta.json
 
 Needs numpy and scipy.
 """
@@ -80,6 +81,22 @@ def movie(folder, program, model):
         print(f"{dose} e/A^2: precision {hit / max(found, 1):.3f}, recall {hit / there:.3f}, F1 {2 * hit / (found + there):.3f}")
 
 
+def layers(folder, program, model):
+    """The middle image of each focal series alone."""
+    scores = []
+    with tempfile.TemporaryDirectory() as scratch:
+        image = pathlib.Path(scratch) / "image.npy"
+        for about in json.load(open(folder / "meta.json")):
+            name, pixel = f"{about['series']:03d}", about["sampling_A"]
+            series = np.load(folder / f"series_{name}.npy")
+            np.save(image, series[len(series) // 2].astype("float32"))
+            truth = np.loadtxt(folder / f"columns_{name}.csv", delimiter=",", skiprows=1, usecols=(0, 1), ndmin=2)
+            found = places(detect(program, image, model, pixel / 10))
+            scores.append(2 * len(hits(found, truth)) / (len(found) + len(truth)))
+            print(f"{name}: dose {about['dose_e_per_A2']:.0f}, {len(truth)} columns, {len(found)} found, F1 {scores[-1]:.3f}")
+    print(f"mean F1 {np.mean(scores):.3f}")
+
+
 if __name__ == "__main__":
     what, folder, program, model = sys.argv[1:]
-    {"nanoparticles": nanoparticles, "movie": movie}[what](pathlib.Path(folder), program, model)
+    {"nanoparticles": nanoparticles, "movie": movie, "layers": layers}[what](pathlib.Path(folder), program, model)
