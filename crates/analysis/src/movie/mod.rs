@@ -6,3 +6,4 @@
 //! keeps what does not grow with their number, sites and open tracks aside.
 
 pub mod drift;
+pub mod occupancy;
