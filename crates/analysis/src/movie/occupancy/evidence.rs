@@ -1,6 +1,7 @@
 //! How the evidence at a site is distributed when the site is filled and when it is empty.
 //!
-//! The detector's calibrated probability, on the logit scale, is sorted into steps. The shares of the steps among filled
+//! The evidence, a number that is larger the more it speaks for a column (such as the logit of the detector's
+//! probability), is sorted into steps. The shares of the steps among filled
 //! and among empty site-frames are counted, each frame of a site weighing by its current probability of being filled,
 //! under the one condition that more evidence never speaks less for a column: the ratio of the two shares does not
 //! fall. The estimate of largest likelihood under it is the isotonic regression of the share of filled among all in a
@@ -16,8 +17,8 @@
 /// Steps of evidence are numbered by a byte; this one is for no evidence at all.
 pub(super) const MISSING: u8 = u8::MAX;
 
-/// The ends of the logit scale: a detector that says 0 or 1 is believed no further.
-const LARGEST_LOGIT: f64 = 12.0;
+/// Evidence is told apart up to here.
+const LARGEST: f64 = 60.0;
 
 /// No step's ratio is believed beyond this: what is in neither pool may still happen.
 const LARGEST_LOG_RATIO: f64 = 7.0;
@@ -25,13 +26,12 @@ const LARGEST_LOG_RATIO: f64 = 7.0;
 /// The steps into which evidence is sorted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EvidenceSteps {
-    /// Ends between the steps, ascending, logits.
+    /// Ends between the steps, ascending.
     ends: Vec<f64>,
 }
 
-fn logit(probability: f32) -> f64 {
-    let p = f64::from(probability);
-    (p.ln() - (-p).ln_1p()).clamp(-LARGEST_LOGIT, LARGEST_LOGIT)
+fn bounded(evidence: f32) -> f64 {
+    f64::from(evidence).clamp(-LARGEST, LARGEST)
 }
 
 impl EvidenceSteps {
@@ -39,23 +39,23 @@ impl EvidenceSteps {
     const QUANTILES: usize = 20;
     const EVEN: usize = 20;
 
-    /// Steps for a sample of evidence (probabilities; those that are not finite do not count).
+    /// Steps for a sample of evidence; values that are not finite do not count.
     pub fn of(sample: impl Iterator<Item = f32>) -> EvidenceSteps {
-        let mut logits: Vec<f64> = sample.filter(|value| value.is_finite()).map(logit).collect();
-        logits.sort_by(f64::total_cmp);
-        let Some(last) = logits.len().checked_sub(1) else { return EvidenceSteps { ends: Vec::new() } };
-        let at = |share: f64| logits[(share * last as f64).round() as usize];
+        let mut values: Vec<f64> = sample.filter(|value| value.is_finite()).map(bounded).collect();
+        values.sort_by(f64::total_cmp);
+        let Some(last) = values.len().checked_sub(1) else { return EvidenceSteps { ends: Vec::new() } };
+        let at = |share: f64| values[(share * last as f64).round() as usize];
         let (low, high) = (at(0.005), at(0.995));
         let mut ends: Vec<f64> = (1..Self::QUANTILES).map(|step| at(step as f64 / Self::QUANTILES as f64)).collect();
         ends.extend((1..Self::EVEN).map(|step| low + (high - low) * step as f64 / Self::EVEN as f64));
         ends.sort_by(f64::total_cmp);
         // An end belongs to the step above it, so that equal values are never split. Steps hold a few values at least.
-        let least = (logits.len() / 2000).clamp(3, 1000);
+        let least = (values.len() / 2000).clamp(3, 1000);
         let mut kept: Vec<f64> = Vec::new();
         let mut below = 0;
         for end in ends {
-            let count = logits.partition_point(|value| *value < end);
-            if count >= below + least && logits.len() - count >= least {
+            let count = values.partition_point(|value| *value < end);
+            if count >= below + least && values.len() - count >= least {
                 kept.push(end);
                 below = count;
             }
@@ -73,18 +73,26 @@ impl EvidenceSteps {
         self.ends.is_empty()
     }
 
-    pub(super) fn step(&self, probability: f32) -> u8 {
-        if probability.is_finite() {
-            let value = logit(probability);
+    pub(super) fn step(&self, evidence: f32) -> u8 {
+        if evidence.is_finite() {
+            let value = bounded(evidence);
             self.ends.partition_point(|end| *end <= value) as u8
         } else {
             MISSING
         }
     }
 
-    /// The probabilities between the steps, ascending.
-    pub fn ends(&self) -> Vec<f64> {
-        self.ends.iter().map(|end| 1.0 / (1.0 + (-end).exp())).collect()
+    /// A value in each step.
+    pub(super) fn middles(&self) -> Vec<f64> {
+        let (first, last) = (self.ends.first().copied().unwrap_or(0.0), self.ends.last().copied().unwrap_or(0.0));
+        let edges: Vec<f64> =
+            std::iter::once(first - 1.0).chain(self.ends.iter().copied()).chain(std::iter::once(last + 1.0)).collect();
+        edges.windows(2).map(|pair| 0.5 * (pair[0] + pair[1])).collect()
+    }
+
+    /// The values between the steps, ascending.
+    pub fn ends(&self) -> &[f64] {
+        &self.ends
     }
 }
 

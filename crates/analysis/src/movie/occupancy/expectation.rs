@@ -171,6 +171,13 @@ impl Model {
         turns
     }
 
+    /// The probability that sites are filled, `[site, frame]`.
+    pub(super) fn smoothed(&self, observed: &Observed<'_>) -> Array2<f32> {
+        let mut filled = Array2::zeros(observed.steps.dim());
+        self.expect(observed, &mut filled, false);
+        filled
+    }
+
     /// Smooths all sites. `hold`: known-filled sites count as filled whatever their evidence says.
     fn expect(&self, observed: &Observed<'_>, filled: &mut Array2<f32>, hold: bool) -> Vec<SiteSums> {
         let steps = self.emission.log_ratio.len();

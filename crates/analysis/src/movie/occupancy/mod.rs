@@ -11,9 +11,11 @@
 //! nominal frame time.
 
 pub mod chain;
+pub mod discriminant;
 pub mod evidence;
 mod expectation;
 mod rates;
+mod selection;
 
 use atomlens_core::SeedPath;
 use ndarray::{Array2, ArrayView2, Axis, Zip};
@@ -24,6 +26,7 @@ pub use chain::{DrawnPath, FrameIntervals, Switching};
 pub use evidence::{Emission, EvidenceSteps};
 use expectation::{Model, Observed};
 use rates::SiteLikelihood;
+pub use selection::{Weighed, settle, weigh};
 
 /// Why occupancies cannot be inferred.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -59,7 +62,8 @@ pub enum OccupancyError {
 /// What a movie says of its sites.
 #[derive(Debug, Clone)]
 pub struct MovieEvidence<'a> {
-    /// The detector's probability of a column at each site, `[site, frame]`; NaN where a frame is missing.
+    /// Evidence for a column at each site, `[site, frame]`, about the logarithm of a likelihood ratio or the logit of a
+    /// probability; NaN where there is none.
     pub sites: ArrayView2<'a, f32>,
     /// The same at places that are known to be empty throughout, `[place, frame]`; may have no rows, and as many
     /// frames as it likes.
@@ -207,6 +211,10 @@ pub struct Occupancy {
     pub total: SwitchingEstimate,
     /// Draws of all paths together, `[draw][site]`, given the whole movie.
     pub paths: Vec<Vec<DrawnPath>>,
+    /// Draws of the rates of each site, `[site][draw]`; draws of one class belong together.
+    pub rates: Vec<Vec<Switching>>,
+    /// Expected time of each site empty and filled, in frame times.
+    pub time_frames: Vec<[f64; 2]>,
     /// The steps of the evidence.
     pub steps: EvidenceSteps,
     /// Its distribution, for filled and empty.
@@ -247,32 +255,65 @@ pub fn infer(
     settings: &OccupancySettings,
     seed: SeedPath,
 ) -> Result<Occupancy, OccupancyError> {
-    evidence.check()?;
-    let steps = EvidenceSteps::of(evidence.sites.iter().chain(evidence.vacuum.iter()).copied());
-    if steps.is_empty() {
-        return Err(OccupancyError::NoContrast);
-    }
-    let sorted = evidence.sites.as_standard_layout().mapv(|probability| steps.step(probability));
-    let mut vacuum = vec![0.0; steps.len()];
-    for step in evidence.vacuum.iter().filter(|value| value.is_finite()).map(|value| steps.step(*value)) {
-        vacuum[usize::from(step)] += 1.0;
-    }
-    let weight = vec![1.0; sorted.nrows()];
-    let observed = Observed {
-        steps: sorted.view(),
-        vacuum,
-        class: evidence.class,
-        classes: evidence.class.iter().max().map_or(0, |class| class + 1),
-        known_filled: evidence.known_filled,
-        intervals: evidence.intervals,
-        weight: &weight,
-    };
-    let ends = steps.ends();
-    let edges: Vec<f64> = std::iter::once(0.0).chain(ends).chain(std::iter::once(1.0)).collect();
-    let middles: Vec<f64> = edges.windows(2).map(|pair| 0.5 * (pair[0] + pair[1])).collect();
-    let mut model = Model::initial(&observed, &middles);
+    let prepared = Prepared::of(evidence)?;
+    let observed = prepared.observed(evidence);
+    let mut model = Model::initial(&observed, &prepared.believed());
     let turns = model.maximise(&observed, settings.turns, settings.offsets_by_site, settings.offsets_by_frame);
-    Ok(conclude(model, &observed, settings, seed, steps, turns))
+    Ok(conclude(model, &observed, settings, seed, prepared.steps.clone(), turns))
+}
+
+/// The probability that sites are filled, `[site, frame]`, at the most likely rates: all that learning needs.
+///
+/// # Errors
+/// As [`infer`].
+fn beliefs(evidence: &MovieEvidence<'_>, settings: &OccupancySettings) -> Result<Array2<f32>, OccupancyError> {
+    let prepared = Prepared::of(evidence)?;
+    let observed = prepared.observed(evidence);
+    let mut model = Model::initial(&observed, &prepared.believed());
+    model.maximise(&observed, settings.turns / 2, settings.offsets_by_site, false);
+    Ok(model.smoothed(&observed))
+}
+
+/// Evidence sorted into steps.
+struct Prepared {
+    steps: EvidenceSteps,
+    sorted: Array2<u8>,
+    vacuum: Vec<f64>,
+    weight: Vec<f64>,
+}
+
+impl Prepared {
+    fn of(evidence: &MovieEvidence<'_>) -> Result<Prepared, OccupancyError> {
+        evidence.check()?;
+        let steps = EvidenceSteps::of(evidence.sites.iter().chain(evidence.vacuum.iter()).copied());
+        if steps.is_empty() {
+            return Err(OccupancyError::NoContrast);
+        }
+        let sorted = evidence.sites.as_standard_layout().mapv(|value| steps.step(value));
+        let mut vacuum = vec![0.0; steps.len()];
+        for step in evidence.vacuum.iter().filter(|value| value.is_finite()).map(|value| steps.step(*value)) {
+            vacuum[usize::from(step)] += 1.0;
+        }
+        let weight = vec![1.0; sorted.nrows()];
+        Ok(Prepared { steps, sorted, vacuum, weight })
+    }
+
+    fn observed<'a>(&'a self, evidence: &'a MovieEvidence<'_>) -> Observed<'a> {
+        Observed {
+            steps: self.sorted.view(),
+            vacuum: self.vacuum.clone(),
+            class: evidence.class,
+            classes: evidence.class.iter().max().map_or(0, |class| class + 1),
+            known_filled: evidence.known_filled,
+            intervals: evidence.intervals,
+            weight: &self.weight,
+        }
+    }
+
+    /// What the evidence of each step says if it is believed as it stands.
+    fn believed(&self) -> Vec<f64> {
+        self.steps.middles().into_iter().map(|middle| 1.0 / (1.0 + (-middle).exp())).collect()
+    }
 }
 
 /// Means of draws.
@@ -335,7 +376,13 @@ fn conclude(
         by_site.set(site, result);
     }
     let duration = observed.intervals.duration_frames();
-    let together = |members: &[usize]| summarised(members, &results, &rates, frames, duration);
+    let time: Vec<[f64; 2]> = results.iter().map(|result| result.time).collect();
+    let events: Vec<[f64; 2]> = results.iter().map(|result| result.events).collect();
+    let together = |members: &[usize]| {
+        let path = |draw: usize, site: usize| &results[site].paths[draw];
+        let of_draw = Drawn { draws: path_draws, path: &path, rates: &rates, time: &time, events: &events, frames, duration };
+        of_draw.summarised(members)
+    };
     let site_values = (0..sites)
         .map(|site| SiteOccupancy {
             class: observed.class[site],
@@ -366,6 +413,8 @@ fn conclude(
         classes,
         total,
         paths,
+        rates,
+        time_frames: time,
         steps,
         emission: model.emission,
         frame_strength: model.frame_shift,
@@ -457,50 +506,92 @@ fn site_result(
     result
 }
 
-/// The estimates of some sites together.
-fn summarised(
-    members: &[usize],
-    results: &[SiteResult],
-    rates: &[Vec<Switching>],
+/// All draws, to be summed over sites.
+struct Drawn<'a> {
+    draws: usize,
+    path: &'a dyn Fn(usize, usize) -> &'a DrawnPath,
+    rates: &'a [Vec<Switching>],
+    /// Expected time empty and filled, by site.
+    time: &'a [[f64; 2]],
+    /// Expected losses and gains, by site.
+    events: &'a [[f64; 2]],
     frames: usize,
     duration: f64,
-) -> SwitchingEstimate {
-    let sum = |of: &dyn Fn(&SiteResult) -> f64| members.iter().map(|site| of(&results[*site])).sum::<f64>();
-    let of_paths = |of: &dyn Fn(&DrawnPath) -> f64| {
-        let draws = results[members[0]].paths.len();
-        let mut sums: Vec<f64> =
-            (0..draws).map(|draw| members.iter().map(|site| of(&results[*site].paths[draw])).sum()).collect();
-        Estimate::of_draws(&mut sums)
-    };
-    let of_rates = |of: &dyn Fn(&SiteResult, Switching) -> f64| {
-        let mut sums: Vec<f64> = (0..rates[members[0]].len())
-            .map(|draw| members.iter().map(|site| of(&results[*site], rates[*site][draw])).sum())
-            .collect();
-        Estimate::of_draws(&mut sums)
-    };
-    let (empty, filled) = (sum(&|site| site.time[0]), sum(&|site| site.time[1]));
-    let many = members.len() as f64;
-    // A site's own probability where there is one site; of several the mean over the time in the state.
-    let weighted = |time: f64, of: &dyn Fn(&SiteResult, Switching) -> f64, alone: &dyn Fn(Switching) -> f64| {
-        if members.len() == 1 || time <= 0.0 {
-            of_rates(&|_, switching| alone(switching) / many)
-        } else {
-            of_rates(of).scaled(1.0 / time)
+}
+
+impl Drawn<'_> {
+    /// The estimates of some sites together, of which there is at least one.
+    fn summarised(&self, members: &[usize]) -> SwitchingEstimate {
+        let sum = |of: &dyn Fn(usize) -> f64| members.iter().map(|site| of(*site)).sum::<f64>();
+        let of_paths = |of: &dyn Fn(&DrawnPath) -> f64| {
+            let mut sums: Vec<f64> = (0..self.draws).map(|draw| sum(&|site| of((self.path)(draw, site)))).collect();
+            Estimate::of_draws(&mut sums)
+        };
+        let of_rates = |of: &dyn Fn(usize, Switching) -> f64| {
+            let mut sums: Vec<f64> =
+                (0..self.rates[members[0]].len()).map(|draw| sum(&|site| of(site, self.rates[site][draw]))).collect();
+            Estimate::of_draws(&mut sums)
+        };
+        let (empty, filled) = (sum(&|site| self.time[site][0]), sum(&|site| self.time[site][1]));
+        let many = members.len() as f64;
+        // A site's own probability where there is one site; of several the mean over the time in the state.
+        let weighted = |time: f64, of: &dyn Fn(usize, Switching) -> f64, alone: &dyn Fn(Switching) -> f64| {
+            if members.len() == 1 || time <= 0.0 {
+                of_rates(&|_, switching| alone(switching) / many)
+            } else {
+                of_rates(of).scaled(1.0 / time)
+            }
+        };
+        SwitchingEstimate {
+            occupancy: of_paths(&|path| path.filled_frames(self.frames) as f64).scaled(1.0 / (many * self.frames as f64)),
+            fill_per_frame: weighted(empty, &|site, rates| self.time[site][0] * rates.fill, &|rates| rates.fill),
+            empty_per_frame: weighted(filled, &|site, rates| self.time[site][1] * rates.empty, &|rates| rates.empty),
+            switch_per_frame: of_rates(&|site, rates| {
+                self.time[site][0] * rates.fill + self.time[site][1] * rates.empty
+            })
+            .scaled(1.0 / (many * self.duration)),
+            switches: of_paths(&|path| path.switches.len() as f64),
+            losses: sum(&|site| self.events[site][0]),
+            gains: sum(&|site| self.events[site][1]),
         }
-    };
-    SwitchingEstimate {
-        occupancy: of_paths(&|path| path.filled_frames(frames) as f64).scaled(1.0 / (many * frames as f64)),
-        fill_per_frame: weighted(empty, &|site, switching| site.time[0] * switching.fill, &|switching| switching.fill),
-        empty_per_frame: weighted(filled, &|site, switching| site.time[1] * switching.empty, &|switching| {
-            switching.empty
-        }),
-        switch_per_frame: of_rates(&|site, switching| {
-            site.time[0] * switching.fill + site.time[1] * switching.empty
-        })
-        .scaled(1.0 / (many * duration)),
-        switches: of_paths(&|path| path.switches.len() as f64),
-        losses: sum(&|site| site.events[0]),
-        gains: sum(&|site| site.events[1]),
+    }
+}
+
+impl Occupancy {
+    /// The switching of some sites together; `None` without sites.
+    pub fn together(&self, sites: &[usize]) -> Option<SwitchingEstimate> {
+        let path = |draw: usize, site: usize| &self.paths[draw][site];
+        let events: Vec<[f64; 2]> =
+            self.sites.iter().map(|site| [site.switching.losses, site.switching.gains]).collect();
+        let drawn = Drawn {
+            draws: self.paths.len(),
+            path: &path,
+            rates: &self.rates,
+            time: &self.time_frames,
+            events: &events,
+            frames: self.filled.ncols(),
+            duration: self.intervals.duration_frames(),
+        };
+        (!sites.is_empty()).then(|| drawn.summarised(sites))
+    }
+
+    /// How many times as often the sites of one group switch as those of another, per site and frame time; `None` if
+    /// one of the groups has no sites or does not switch.
+    pub fn ratio(&self, of: &[usize], to: &[usize]) -> Option<Estimate> {
+        let draws = self.rates.first().map_or(0, Vec::len);
+        let mean = |group: &[usize], draw: usize| {
+            let sum: f64 = group
+                .iter()
+                .map(|site| {
+                    let ([empty, filled], rates) = (self.time_frames[*site], self.rates[*site][draw]);
+                    empty * rates.fill + filled * rates.empty
+                })
+                .sum();
+            sum / group.len() as f64
+        };
+        let mut ratios: Vec<f64> =
+            (0..draws).map(|draw| mean(of, draw) / mean(to, draw)).filter(|ratio| ratio.is_finite()).collect();
+        (!of.is_empty() && !to.is_empty() && !ratios.is_empty()).then(|| Estimate::of_draws(&mut ratios))
     }
 }
 
