@@ -10,3 +10,4 @@ pub mod events;
 pub mod occupancy;
 pub mod reading;
 pub mod sites;
+pub mod tracks;

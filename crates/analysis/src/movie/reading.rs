@@ -65,8 +65,7 @@ impl SiteReadings {
         for place in &self.places {
             let at = to_frame(*place);
             let mut channels = [0.0; CHANNELS];
-            let nearest =
-                near.within(at, self.reach).min_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+            let nearest = near.within(at, self.reach).min_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
             [channels[0], channels[1]] = match nearest {
                 Some((column, square)) => {
                     let p = columns[column].probability.clamp(0.01, 0.99);
@@ -136,7 +135,8 @@ impl SiteReadings {
     /// If there is not one mark a site.
     pub fn retain(&mut self, keep: &[bool]) {
         assert_eq!(keep.len(), self.sites, "one mark a site");
-        let kept: Vec<usize> = (0..self.places.len()).filter(|place| keep.get(*place).copied().unwrap_or(true)).collect();
+        let kept: Vec<usize> =
+            (0..self.places.len()).filter(|place| keep.get(*place).copied().unwrap_or(true)).collect();
         let mut record = Vec::with_capacity(self.frames * kept.len() * CHANNELS);
         for frame in 0..self.frames {
             for place in &kept {

@@ -120,9 +120,8 @@ pub fn find_events(occupancy: &Occupancy, sites: &Sites, settings: &EventSetting
 }
 
 fn hops(switches: &[Event], sites: &Sites, window: usize, frames: usize) -> (Vec<Hop>, f64) {
-    let of = |kind: EventKind| -> Vec<usize> {
-        (0..switches.len()).filter(|event| switches[*event].kind == kind).collect()
-    };
+    let of =
+        |kind: EventKind| -> Vec<usize> { (0..switches.len()).filter(|event| switches[*event].kind == kind).collect() };
     let (losses, gains) = (of(EventKind::Loss), of(EventKind::Gain));
     let mut gains_at = vec![0.0; sites.len()];
     for gain in &gains {

@@ -97,7 +97,8 @@ impl FrameIntervals {
         let index = |step: &f64| lengths.partition_point(|length| *length < scaled(*step)) as u16;
         let index = steps.iter().map(index).collect();
         // 1 exactly, so that the even step needs no power.
-        let lengths = lengths.into_iter().map(|length| if (length - 1.0).abs() < 1e-9 { 1.0 } else { length }).collect();
+        let lengths =
+            lengths.into_iter().map(|length| if (length - 1.0).abs() < 1e-9 { 1.0 } else { length }).collect();
         Some(FrameIntervals { lengths, index, frame_time_s: nominal, times_s: Some(times_s.to_vec()) })
     }
 
@@ -232,8 +233,11 @@ impl Chain<'_> {
     /// The likeliest path.
     pub fn likeliest(&self, ratio: &[f64], path: &mut [bool]) {
         let Some(last) = ratio.len().checked_sub(1) else { return };
-        let logs: Vec<[f64; 4]> =
-            self.steps().iter().map(|[fill, empty]| [(-fill).ln_1p(), fill.ln(), empty.ln(), (-empty).ln_1p()]).collect();
+        let logs: Vec<[f64; 4]> = self
+            .steps()
+            .iter()
+            .map(|[fill, empty]| [(-fill).ln_1p(), fill.ln(), empty.ln(), (-empty).ln_1p()])
+            .collect();
         let mut from = vec![[false; 2]; ratio.len()];
         let mut best = [(-self.initial).ln_1p(), self.initial.ln() + ratio[0].ln()];
         for frame in 1..=last {
@@ -309,10 +313,7 @@ impl DrawnPath {
     pub fn runs(&self, frames: usize) -> impl Iterator<Item = (usize, usize, bool)> + '_ {
         let starts = std::iter::once(0).chain(self.switches.iter().map(|frame| *frame as usize));
         let ends = self.switches.iter().map(|frame| *frame as usize).chain(std::iter::once(frames));
-        starts
-            .zip(ends)
-            .enumerate()
-            .map(|(run, (start, end))| (start, end, self.filled_at_first ^ (run % 2 == 1)))
+        starts.zip(ends).enumerate().map(|(run, (start, end))| (start, end, self.filled_at_first ^ (run % 2 == 1)))
     }
 
     /// Number of frames in which the site is filled.

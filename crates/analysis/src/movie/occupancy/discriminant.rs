@@ -82,7 +82,13 @@ impl Discriminant {
     pub fn of_detector() -> Discriminant {
         let mut weights = [0.0; CHANNELS];
         weights[0] = 1.0;
-        Discriminant { weights, threshold: 0.0, distance_squared: 0.0, difference: [0.0; CHANNELS], difference_weight: 0.0 }
+        Discriminant {
+            weights,
+            threshold: 0.0,
+            distance_squared: 0.0,
+            difference: [0.0; CHANNELS],
+            difference_weight: 0.0,
+        }
     }
 
     /// From sites known to be filled and places known to be empty; the detector alone if there are too few readings.
@@ -143,9 +149,8 @@ impl Discriminant {
         }
         covariance.iter_mut().flatten().for_each(|value| *value /= count);
         let first = self.difference_weight.min(FIRST_WEIGHT);
-        let blended = std::array::from_fn(|channel| {
-            (apart[channel] + first * self.difference[channel]) / (weight_sum + first)
-        });
+        let blended =
+            std::array::from_fn(|channel| (apart[channel] + first * self.difference[channel]) / (weight_sum + first));
         let middle = middle.map(|sum| sum / weight_sum);
         Discriminant::with(blended, covariance, middle, CHANNELS, first)
     }
@@ -169,7 +174,9 @@ impl Discriminant {
 
     /// Evidence at the sites, `[site, frame]`, NaN where there is no reading.
     pub fn sites(&self, readings: &SiteReadings) -> Array2<f32> {
-        Array2::from_shape_fn((readings.sites(), readings.frames()), |(site, frame)| self.evidence(readings, site, frame))
+        Array2::from_shape_fn((readings.sites(), readings.frames()), |(site, frame)| {
+            self.evidence(readings, site, frame)
+        })
     }
 
     /// Evidence at places known to be empty, `[place, frame]`.

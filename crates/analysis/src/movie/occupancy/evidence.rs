@@ -152,7 +152,8 @@ impl Emission {
             .map(|(share, log_ratio)| share / (part_empty + part_filled * log_ratio.exp()))
             .collect();
         normalise(&mut below);
-        let mut above: Vec<f64> = below.iter().zip(&log_ratio).map(|(below, log_ratio)| below * log_ratio.exp()).collect();
+        let mut above: Vec<f64> =
+            below.iter().zip(&log_ratio).map(|(below, log_ratio)| below * log_ratio.exp()).collect();
         normalise(&mut above);
         let log_ratio: Vec<f64> =
             above.iter().zip(&below).map(|(above, below)| (above.max(1e-300) / below.max(1e-300)).ln()).collect();

@@ -277,8 +277,8 @@ impl Model {
                 tilt + change.clamp(-0.3, 0.3)
             };
             let mean = prior.filled_mean[observed.class[site]];
-            tilts.filled = moved(tilts.filled, sums.filled_tilt, mean, filled_precision)
-                .clamp(FILLED_TILT[0], FILLED_TILT[1]);
+            tilts.filled =
+                moved(tilts.filled, sums.filled_tilt, mean, filled_precision).clamp(FILLED_TILT[0], FILLED_TILT[1]);
             tilts.empty = moved(tilts.empty, sums.empty_tilt, prior.empty_mean, empty_precision)
                 .clamp(EMPTY_TILT[0], EMPTY_TILT[1].min(tilts.filled - LEAST_DIFFERENCE).max(EMPTY_TILT[0]));
         }

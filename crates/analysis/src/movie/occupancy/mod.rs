@@ -358,8 +358,7 @@ fn conclude(
         })
         .collect();
     let rate_draws = settings.rate_draws.max(50);
-    let rates =
-        rates::draws(&likelihoods, observed.class, &model.class_switching, rate_draws, seed.child("rates"));
+    let rates = rates::draws(&likelihoods, observed.class, &model.class_switching, rate_draws, seed.child("rates"));
     for (switching, draws) in model.switching.iter_mut().zip(&rates) {
         *switching = mean_switching(draws);
     }
@@ -367,9 +366,7 @@ fn conclude(
     let averaged = (SMOOTH_BUDGET / (sites * frames)).clamp(1, 16);
     let results: Vec<SiteResult> = (0..sites)
         .into_par_iter()
-        .map(|site| {
-            site_result(&model, observed, site, &rates[site], path_draws, averaged, seed.child("path"))
-        })
+        .map(|site| site_result(&model, observed, site, &rates[site], path_draws, averaged, seed.child("path")))
         .collect();
     let mut by_site = SiteArrays::new(sites, frames);
     for (site, result) in results.iter().enumerate() {
@@ -380,7 +377,8 @@ fn conclude(
     let events: Vec<[f64; 2]> = results.iter().map(|result| result.events).collect();
     let together = |members: &[usize]| {
         let path = |draw: usize, site: usize| &results[site].paths[draw];
-        let of_draw = Drawn { draws: path_draws, path: &path, rates: &rates, time: &time, events: &events, frames, duration };
+        let of_draw =
+            Drawn { draws: path_draws, path: &path, rates: &rates, time: &time, events: &events, frames, duration };
         of_draw.summarised(members)
     };
     let site_values = (0..sites)
@@ -484,11 +482,7 @@ fn site_result(
     let (mut filled, mut loss, mut gain) = (vec![0.0; frames], vec![0.0; frames], vec![0.0; frames]);
     for switching in of_average {
         let passed = chain::Chain { switching, ..chain }.smooth(&ratio, &mut filled, &mut loss, &mut gain);
-        for (sum, part) in [
-            (&mut result.probability, &filled),
-            (&mut result.loss, &loss),
-            (&mut result.gain, &gain),
-        ] {
+        for (sum, part) in [(&mut result.probability, &filled), (&mut result.loss, &loss), (&mut result.gain, &gain)] {
             sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += share * part);
         }
         let share = f64::from(share);
@@ -543,7 +537,8 @@ impl Drawn<'_> {
             }
         };
         SwitchingEstimate {
-            occupancy: of_paths(&|path| path.filled_frames(self.frames) as f64).scaled(1.0 / (many * self.frames as f64)),
+            occupancy: of_paths(&|path| path.filled_frames(self.frames) as f64)
+                .scaled(1.0 / (many * self.frames as f64)),
             fill_per_frame: weighted(empty, &|site, rates| self.time[site][0] * rates.fill, &|rates| rates.fill),
             empty_per_frame: weighted(filled, &|site, rates| self.time[site][1] * rates.empty, &|rates| rates.empty),
             switch_per_frame: of_rates(&|site, rates| {

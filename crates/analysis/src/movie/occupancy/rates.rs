@@ -73,7 +73,11 @@ impl SiteLikelihood {
                 ends[0] = f64::NEG_INFINITY;
             }
         }
-        SiteLikelihood { fill_ends, empty_ends, likelihood: logs.into_iter().map(|log| (log - largest).exp()).collect() }
+        SiteLikelihood {
+            fill_ends,
+            empty_ends,
+            likelihood: logs.into_iter().map(|log| (log - largest).exp()).collect(),
+        }
     }
 
     fn marginal(&self, fill: &[f64], empty: &[f64]) -> f64 {
@@ -128,10 +132,8 @@ fn log_likelihoods(
     empty_ends: &[f64],
 ) -> Vec<f64> {
     let (fill, empty) = (middles(fill_ends), middles(empty_ends));
-    let lanes: Vec<Switching> = fill
-        .iter()
-        .flat_map(|f| empty.iter().map(|e| Switching { fill: logistic(*f), empty: logistic(*e) }))
-        .collect();
+    let lanes: Vec<Switching> =
+        fill.iter().flat_map(|f| empty.iter().map(|e| Switching { fill: logistic(*f), empty: logistic(*e) })).collect();
     let steps: Vec<(Vec<f64>, Vec<f64>)> = intervals
         .lengths()
         .iter()
@@ -253,16 +255,14 @@ impl<'a> ClassState<'a> {
 
     fn masses_of(&self, side: usize, prior: Beta) -> Vec<[f64; CELLS]> {
         let cumulative = prior.cumulative();
-        let of = |site: &&SiteLikelihood| {
-            masses(&cumulative, if side == 0 { &site.fill_ends } else { &site.empty_ends })
-        };
+        let of =
+            |site: &&SiteLikelihood| masses(&cumulative, if side == 0 { &site.fill_ends } else { &site.empty_ends });
         self.sites.iter().map(of).collect()
     }
 
     fn log_posterior_with(&self, fill: &[[f64; CELLS]], empty: &[[f64; CELLS]], priors: [Beta; 2]) -> f64 {
         let sites = self.sites.iter().zip(fill).zip(empty);
-        let log_likelihood: f64 =
-            sites.map(|((site, fill), empty)| site.marginal(fill, empty).max(1e-300).ln()).sum();
+        let log_likelihood: f64 = sites.map(|((site, fill), empty)| site.marginal(fill, empty).max(1e-300).ln()).sum();
         log_likelihood + priors.iter().map(Beta::log_hyperprior).sum::<f64>()
     }
 
@@ -319,7 +319,12 @@ fn class_draws(sites: Vec<&SiteLikelihood>, guess: Switching, draws: usize, seed
         if sweep >= BURN_IN {
             let masses = state.masses[0].iter().zip(&state.masses[1]);
             result.push(
-                state.sites.iter().zip(masses).map(|(site, (fill, empty))| site.draw(fill, empty, &mut random)).collect(),
+                state
+                    .sites
+                    .iter()
+                    .zip(masses)
+                    .map(|(site, (fill, empty))| site.draw(fill, empty, &mut random))
+                    .collect(),
             );
         }
     }

@@ -37,8 +37,7 @@ pub fn weigh(
     let mut discriminant = Discriminant::first(readings, known_filled);
     for round in 0..=ROUNDS {
         let (sites, vacuum) = (discriminant.sites(readings), discriminant.vacuum(readings));
-        let evidence =
-            MovieEvidence { sites: sites.view(), vacuum: vacuum.view(), class, known_filled, intervals };
+        let evidence = MovieEvidence { sites: sites.view(), vacuum: vacuum.view(), class, known_filled, intervals };
         if round == ROUNDS {
             return Ok(Weighed { occupancy: infer(&evidence, settings, seed)?, discriminant });
         }

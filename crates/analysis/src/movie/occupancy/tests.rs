@@ -202,5 +202,8 @@ fn what_does_not_fit_is_refused() {
     let none = Array2::from_elem((2, 30), f32::NAN);
     evidence.class = &[0, 0];
     evidence.sites = none.view();
-    assert!(matches!(infer(&evidence, &settings, SeedPath::new(1)), Err(OccupancyError::TooLittle { observed: 0, .. })));
+    assert!(matches!(
+        infer(&evidence, &settings, SeedPath::new(1)),
+        Err(OccupancyError::TooLittle { observed: 0, .. })
+    ));
 }

@@ -88,7 +88,8 @@ impl SiteDensity {
         for (&(j, i), cell) in &self.cells {
             for (dj, di) in around(2) {
                 // A Gaussian as wide as a cell.
-                *smooth.entry((j + dj, i + di)).or_default() += cell.weight * (-0.5 * f64::from(dj * dj + di * di)).exp();
+                *smooth.entry((j + dj, i + di)).or_default() +=
+                    cell.weight * (-0.5 * f64::from(dj * dj + di * di)).exp();
             }
         }
         let mut peaks: Vec<DensityPeak> = smooth

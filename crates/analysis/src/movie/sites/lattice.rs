@@ -5,8 +5,8 @@
 
 use atomlens_core::glam::{DMat2, DVec2};
 
-use crate::lattice::{ColumnPlace, LatticeFit, Site, Zone, fit_lattice, lattice_vectors};
 use crate::lattice::spacing::LatticePlace;
+use crate::lattice::{ColumnPlace, LatticeFit, Site, Zone, fit_lattice, lattice_vectors};
 
 /// A lattice and which of the strong peaks lie on it.
 #[derive(Debug, Clone)]
@@ -65,10 +65,12 @@ impl OwnLattice {
         };
         let range = || (-2..=2).flat_map(|n| (-2..=2).map(move |m| (n, m)));
         let all = |from: usize| {
-            range().flat_map(move |(n, m)| (0..motif.len()).map(move |site| (n, m, site))).filter_map(move |(n, m, site)| {
-                let length = apart(from, n, m, site);
-                (length > 1e-6).then_some((LatticePlace { n, m, site }, length))
-            })
+            range().flat_map(move |(n, m)| (0..motif.len()).map(move |site| (n, m, site))).filter_map(
+                move |(n, m, site)| {
+                    let length = apart(from, n, m, site);
+                    (length > 1e-6).then_some((LatticePlace { n, m, site }, length))
+                },
+            )
         };
         let steps = (0..motif.len())
             .map(|from| {
@@ -107,9 +109,8 @@ impl OwnLattice {
 /// The columns of a cell, as they repeat around the middle of the places.
 fn folded(places: &[ColumnPlace], vectors: [DVec2; 2]) -> Vec<DVec2> {
     let middle = places.iter().map(|column| column.place).sum::<DVec2>() / places.len().max(1) as f64;
-    let nearest = |to: DVec2| {
-        places.iter().min_by(|a, b| a.place.distance_squared(to).total_cmp(&b.place.distance_squared(to)))
-    };
+    let nearest =
+        |to: DVec2| places.iter().min_by(|a, b| a.place.distance_squared(to).total_cmp(&b.place.distance_squared(to)));
     let Some(origin) = nearest(middle) else { return vec![DVec2::ZERO] };
     let cell = DMat2::from_cols(vectors[0], vectors[1]);
     let inverse = cell.inverse();

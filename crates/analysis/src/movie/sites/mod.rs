@@ -132,12 +132,7 @@ pub struct SiteSettings {
 
 impl Default for SiteSettings {
     fn default() -> Self {
-        SiteSettings {
-            sure_strength: 0.5,
-            leading_strength: 0.2,
-            lattice_tolerance_angstrom: 0.45,
-            vacuum_places: 150,
-        }
+        SiteSettings { sure_strength: 0.5, leading_strength: 0.2, lattice_tolerance_angstrom: 0.45, vacuum_places: 150 }
     }
 }
 
@@ -323,7 +318,8 @@ impl Sites {
             site.coordination = sum / ideal;
             site.class = if foreign { SiteClass::Interface } else { SiteClass::of_coordination(site.coordination) };
         }
-        let edge: Vec<DVec2> = self.sites.iter().filter(|s| s.class != SiteClass::Interior).map(|s| s.place_angstrom).collect();
+        let edge: Vec<DVec2> =
+            self.sites.iter().filter(|s| s.class != SiteClass::Interior).map(|s| s.place_angstrom).collect();
         for site in &mut self.sites {
             let nearest = edge.iter().map(|place| place.distance(site.place_angstrom)).fold(f64::INFINITY, f64::min);
             site.edge_distance_angstrom = if nearest.is_finite() { nearest } else { 0.0 };
@@ -401,7 +397,8 @@ fn extend(
         for from in front {
             for number in lattice.neighbours(from) {
                 let at = lattice.at(number);
-                if taken.insert(number, ()).is_some() || found.iter().any(|c| c.peak.place_angstrom.distance(at) < free) {
+                if taken.insert(number, ()).is_some() || found.iter().any(|c| c.peak.place_angstrom.distance(at) < free)
+                {
                     continue;
                 }
                 let score = |peak: &DensityPeak| peak.weight / (peak.spread_angstrom.powi(2) + 0.01);
@@ -409,9 +406,12 @@ fn extend(
                     .within(at, tolerance)
                     .map(|(peak, _)| weak[peak])
                     .max_by(|a, b| score(a).total_cmp(&score(b)));
-                let mut peak = seen
-                    .or_else(|| density.within(at, tolerance))
-                    .unwrap_or(DensityPeak { place_angstrom: at, weight: 0.0, spread_angstrom: 0.0, species: 0 });
+                let mut peak = seen.or_else(|| density.within(at, tolerance)).unwrap_or(DensityPeak {
+                    place_angstrom: at,
+                    weight: 0.0,
+                    spread_angstrom: 0.0,
+                    species: 0,
+                });
                 // What is found at an empty site lies towards its neighbours: the less of it, the more the lattice is
                 // believed.
                 let own = (peak.weight / level).powi(2);
@@ -453,7 +453,8 @@ fn vacuum(places: &[DVec2], density: &SiteDensity, neighbour: f64, level: f64, m
         for i in 0..=size.x as usize {
             let place = low - margin + DVec2::new(i as f64, j as f64) * neighbour;
             let beside = near.within(place, 1.7 * neighbour).next().is_none();
-            let nothing = density.within(place, density::PEAK_REACH_ANGSTROM).is_none_or(|peak| peak.weight < 0.12 * level);
+            let nothing =
+                density.within(place, density::PEAK_REACH_ANGSTROM).is_none_or(|peak| peak.weight < 0.12 * level);
             if beside && nothing {
                 empty.push(place);
             }

@@ -35,7 +35,7 @@ fn particle(frames: usize, seed: u64) -> (Vec<DVec2>, Vec<f64>, SiteDensity) {
     }
     let mut random = SeedPath::new(seed).stream();
     let noise = Normal::new(0.0, 0.1).unwrap();
-    let mut shifted = |place: DVec2, random: &mut _| place + DVec2::new(noise.sample(random), noise.sample(random));
+    let shifted = |place: DVec2, random: &mut _| place + DVec2::new(noise.sample(random), noise.sample(random));
     let mut density = SiteDensity::new();
     for _ in 0..frames {
         let mut columns = Vec::new();
@@ -96,7 +96,9 @@ fn classes_follow_the_surroundings() {
             assert_eq!(site.edge_distance_angstrom, 0.0);
         }
     }
-    assert!(sites.neighbours.iter().enumerate().all(|(a, near)| near.iter().all(|b| sites.neighbours[*b].contains(&a))));
+    assert!(
+        sites.neighbours.iter().enumerate().all(|(a, near)| near.iter().all(|b| sites.neighbours[*b].contains(&a)))
+    );
 }
 
 #[test]
