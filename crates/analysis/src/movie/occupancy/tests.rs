@@ -87,11 +87,13 @@ impl Simulated {
 #[test]
 fn where_the_naive_count_is_off_by_more_than_two_the_corrected_is_right() {
     let switching = Switching { fill: 0.05, empty: 0.03 };
+    // Means need few draws.
+    let settings = OccupancySettings { rate_draws: 200, path_draws: 100, ..OccupancySettings::default() };
     for (separation, tolerance) in [(6.0, 0.03), (4.0, 0.05), (3.0, 0.1), (2.5, 0.1)] {
         let (mut found, mut naive, mut truth) = (0.0, 0.0, 0.0);
         for movie in 0..3 {
             let simulated = simulated(40, 600, separation, switching, SeedPath::new(100 + movie));
-            let occupancy = simulated.infer(&OccupancySettings::default());
+            let occupancy = simulated.infer(&settings);
             found += occupancy.total.switches.value;
             naive += simulated.naive(separation);
             truth += simulated.switches();
