@@ -187,10 +187,10 @@ fn rings(image: ArrayView2<'_, f32>, centre: DVec2, width: f64) -> Option<[f64; 
         }
     }
     let mut means = [0.0; RINGS];
-    for ring in 0..RINGS {
+    for (ring, mean) in means.iter_mut().enumerate() {
         // Pixels as wide as a ring may miss it; then it says what the ring outside it says.
         let from = (ring..RINGS).find(|from| weight[*from] > 1e-3)?;
-        means[ring] = sum[from] / weight[from];
+        *mean = sum[from] / weight[from];
     }
     Some(means)
 }

@@ -48,8 +48,8 @@ impl Moments {
         for a in 0..CHANNELS {
             let part = weight * reading[a];
             self.sum[a] += part;
-            for b in a..CHANNELS {
-                self.square[a][b] += part * reading[b];
+            for (b, value) in reading.iter().enumerate().skip(a) {
+                self.square[a][b] += part * value;
             }
         }
     }

@@ -305,14 +305,14 @@ fn class_draws(sites: Vec<&SiteLikelihood>, guess: Switching, draws: usize, seed
     let mut widths = [[0.5_f64, 0.8]; 2];
     let mut result = Vec::with_capacity(draws);
     for sweep in 0..BURN_IN + draws {
-        for side in 0..2 {
-            for parameter in 0..2 {
+        for (side, widths) in widths.iter_mut().enumerate() {
+            for (parameter, width) in widths.iter_mut().enumerate() {
                 let mut change = [0.0; 2];
-                change[parameter] = widths[side][parameter] * normal(&mut random);
+                change[parameter] = *width * normal(&mut random);
                 let taken = state.step(side, change, &mut random);
                 if sweep < BURN_IN {
                     let factor = if taken { 1.09 } else { 0.945 };
-                    widths[side][parameter] = (widths[side][parameter] * factor).clamp(0.02, 3.0);
+                    *width = (*width * factor).clamp(0.02, 3.0);
                 }
             }
         }

@@ -65,7 +65,11 @@ impl SiteDensity {
         self.frames += 1;
         for column in columns {
             let place = to_reference(DVec2::new(column.x_angstrom, column.y_angstrom));
-            if !place.is_finite() || !(column.probability > 0.0) || place.abs().max_element() > 1e6 {
+            if !place.is_finite()
+                || column.probability.is_nan()
+                || column.probability <= 0.0
+                || place.abs().max_element() > 1e6
+            {
                 continue;
             }
             let key = key(place);
