@@ -6,3 +6,8 @@
 //! keeps what does not grow with their number, sites and open tracks aside.
 
 pub mod drift;
+pub mod events;
+pub mod occupancy;
+pub mod reading;
+pub mod sites;
+pub mod tracks;

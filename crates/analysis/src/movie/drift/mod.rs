@@ -1,12 +1,12 @@
 //! Drift and rotation from frame to frame, from the images and the columns together.
 //!
-//! A frame is first laid on a running mean of those before it by a matched filter ([`registration`]), and its columns are
+//! A frame is first laid on a running mean of those before it by a matched filter (`registration`), and its columns are
 //! laid on those before it by the displacements that many of them have in common: either finds jumps, but in a crystal
 //! every vector of the lattice is nearly as good. Of their maxima that pose is taken which three witnesses agree on: the
 //! image (the envelope of the particle, low frequencies), the columns (those at the edge have no partner one lattice
 //! vector on), and the motion so far, whose steps follow a distribution with heavy tails (Student's with 2 degrees of
 //! freedom and the scale of recent steps), so that a jump is unlikely, not impossible. The columns then give the pose and
-//! its standard error by robust least squares ([`reference`]), which the image's own estimate joins with the weight of
+//! its standard error by robust least squares (`reference`), which the image's own estimate joins with the weight of
 //! its variance.
 //!
 //! A frame is trusted if its correlation or its columns stand out of what noise gives, and if no pose elsewhere is

@@ -1,0 +1,594 @@
+//! Which sites are filled in which frame, and how often they switch, with the detector's own errors taken out.
+//!
+//! A detector misses columns and reports false ones; counted naively, each error is two switches. Here every site has a
+//! hidden state, filled or empty, that changes at the site's own rates ([`chain`]); what is observed is the detector's
+//! evidence, whose distribution for filled and for empty sites is estimated from the movie itself ([`evidence`]):
+//! from columns that are known to be filled (the interior), places that are known to be empty (the vacuum), and then
+//! from all sites by expectation-maximisation. Rates are pooled by class of site. Intervals come from draws of
+//! everything that is unknown: priors, rates, paths.
+//!
+//! Arrays are `[site, frame]`; a change belongs to the frame by which it has happened; rates are probabilities per
+//! nominal frame time.
+
+pub mod chain;
+pub mod discriminant;
+pub mod evidence;
+mod expectation;
+mod rates;
+mod selection;
+
+use atomlens_core::SeedPath;
+use ndarray::{Array2, ArrayView2, Axis, Zip};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+pub use chain::{DrawnPath, FrameIntervals, Switching};
+pub use evidence::{Emission, EvidenceSteps};
+use expectation::{Model, Observed};
+use rates::SiteLikelihood;
+pub use selection::{Weighed, settle, weigh};
+
+/// Why occupancies cannot be inferred.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum OccupancyError {
+    /// Parts that do not fit together.
+    #[error("{what}: found {found}, expected {expected}")]
+    Shape {
+        /// What does not fit.
+        what: &'static str,
+        /// What was given.
+        found: usize,
+        /// What belongs there.
+        expected: usize,
+    },
+    /// Too little.
+    #[error(
+        "{sites} sites in {frames} frames with {observed} observations cannot be analysed; at least 1 site, 2 frames \
+         and 20 observations are needed"
+    )]
+    TooLittle {
+        /// Number of sites.
+        sites: usize,
+        /// Number of frames.
+        frames: usize,
+        /// Number of site-frames with evidence.
+        observed: usize,
+    },
+    /// Evidence that never differs.
+    #[error("the evidence is the same at all sites in all frames, so filled and empty cannot be told apart")]
+    NoContrast,
+}
+
+/// What a movie says of its sites.
+#[derive(Debug, Clone)]
+pub struct MovieEvidence<'a> {
+    /// Evidence for a column at each site, `[site, frame]`, about the logarithm of a likelihood ratio or the logit of a
+    /// probability; NaN where there is none.
+    pub sites: ArrayView2<'a, f32>,
+    /// The same at places that are known to be empty throughout, `[place, frame]`; may have no rows, and as many
+    /// frames as it likes.
+    pub vacuum: ArrayView2<'a, f32>,
+    /// The class of each site, numbers from 0.
+    pub class: &'a [usize],
+    /// Sites that are surely filled most of the time.
+    pub known_filled: &'a [bool],
+    /// Frame times.
+    pub intervals: &'a FrameIntervals,
+}
+
+/// How occupancies are inferred.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OccupancySettings {
+    /// Most turns of expectation-maximisation.
+    pub turns: usize,
+    /// Draws of rates for the intervals.
+    pub rate_draws: usize,
+    /// Most draws of paths. Fewer are made of long movies, whose sums are known better.
+    pub path_draws: usize,
+    /// Whether a site's evidence may be stronger or weaker than that of others.
+    pub offsets_by_site: bool,
+    /// Whether a frame may show all columns better or worse.
+    pub offsets_by_frame: bool,
+}
+
+impl Default for OccupancySettings {
+    fn default() -> Self {
+        OccupancySettings {
+            turns: 40,
+            rate_draws: 1000,
+            path_draws: 400,
+            offsets_by_site: true,
+            offsets_by_frame: true,
+        }
+    }
+}
+
+/// A value with its interval of 95 %.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The value.
+    pub value: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+impl Estimate {
+    /// Mean and central 95 % of draws, sorted in place; of few draws by their spread.
+    pub fn of_draws(draws: &mut [f64]) -> Estimate {
+        const FEW: usize = 150;
+        if draws.is_empty() {
+            return Estimate { value: f64::NAN, low: f64::NAN, high: f64::NAN };
+        }
+        draws.sort_by(f64::total_cmp);
+        let count = draws.len() as f64;
+        let value = draws.iter().sum::<f64>() / count;
+        if draws.len() < FEW {
+            let square = draws.iter().map(|draw| (draw - value).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
+            let half = 1.96 * square.sqrt();
+            return Estimate { value, low: (value - half).max(0.0), high: value + half };
+        }
+        let at = |share: f64| {
+            let place = share * (count - 1.0);
+            let below = place.floor() as usize;
+            let next = draws[(below + 1).min(draws.len() - 1)];
+            draws[below] + (next - draws[below]) * (place - below as f64)
+        };
+        Estimate { value, low: at(0.025), high: at(0.975) }
+    }
+
+    /// Whether a value lies in the interval.
+    pub fn holds(&self, value: f64) -> bool {
+        (self.low..=self.high).contains(&value)
+    }
+
+    /// All three by a factor.
+    pub fn scaled(&self, factor: f64) -> Estimate {
+        Estimate { value: self.value * factor, low: self.low * factor, high: self.high * factor }
+    }
+}
+
+/// What is known of the switching of a site, or of sites together.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SwitchingEstimate {
+    /// Share of frames in which filled.
+    pub occupancy: Estimate,
+    /// Probability per frame time that an empty site is filled; for several sites the mean over the time empty.
+    pub fill_per_frame: Estimate,
+    /// Probability per frame time that a filled site is emptied; for several sites the mean over the time filled.
+    pub empty_per_frame: Estimate,
+    /// Rate of the process: switches of either kind to expect per site and frame time, for the time that was spent
+    /// filled and empty. A movie of the same sites under the same conditions has the same.
+    pub switch_per_frame: Estimate,
+    /// Number of switches from frame to frame that did happen in this movie.
+    pub switches: Estimate,
+    /// Expected number of these from filled to empty.
+    pub losses: f64,
+    /// Expected number of these from empty to filled.
+    pub gains: f64,
+}
+
+/// A site.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SiteOccupancy {
+    /// Its class.
+    pub class: usize,
+    /// Its switching.
+    pub switching: SwitchingEstimate,
+    /// How strong its evidence is when filled: 1 as of all sites together, 0 as of an empty place.
+    pub filled_strength: f64,
+    /// How strong its evidence is when empty, on the same scale.
+    pub empty_strength: f64,
+}
+
+/// The sites of a class.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ClassOccupancy {
+    /// Number of sites.
+    pub sites: usize,
+    /// Their switching together; `None` without sites.
+    pub switching: Option<SwitchingEstimate>,
+}
+
+/// What was inferred of a movie.
+#[derive(Debug, Clone)]
+pub struct Occupancy {
+    /// Probability that a site is filled, given the whole movie, `[site, frame]`.
+    pub probability: Array2<f32>,
+    /// The likeliest path of each site, `[site, frame]`.
+    pub filled: Array2<bool>,
+    /// Probability that a site has been emptied since the frame before, `[site, frame]`, 0 in the first frame.
+    pub loss: Array2<f32>,
+    /// Probability that a site has been filled since the frame before.
+    pub gain: Array2<f32>,
+    /// By site.
+    pub sites: Vec<SiteOccupancy>,
+    /// By class.
+    pub classes: Vec<ClassOccupancy>,
+    /// All sites together.
+    pub total: SwitchingEstimate,
+    /// Draws of all paths together, `[draw][site]`, given the whole movie.
+    pub paths: Vec<Vec<DrawnPath>>,
+    /// Draws of the rates of each site, `[site][draw]`; draws of one class belong together.
+    pub rates: Vec<Vec<Switching>>,
+    /// Expected time of each site empty and filled, in frame times.
+    pub time_frames: Vec<[f64; 2]>,
+    /// The steps of the evidence.
+    pub steps: EvidenceSteps,
+    /// Its distribution, for filled and empty.
+    pub emission: Emission,
+    /// How much better or worse all columns are seen in each frame; changes of the strength when filled.
+    pub frame_strength: Vec<f64>,
+    /// Frame times.
+    pub intervals: FrameIntervals,
+    /// Turns that expectation-maximisation took.
+    pub turns: usize,
+}
+
+impl MovieEvidence<'_> {
+    fn check(&self) -> Result<(), OccupancyError> {
+        let (sites, frames) = self.sites.dim();
+        let shape = |what, found, expected| {
+            if found == expected { Ok(()) } else { Err(OccupancyError::Shape { what, found, expected }) }
+        };
+        shape("number of classes given, one a site", self.class.len(), sites)?;
+        shape("number of hints given, one a site", self.known_filled.len(), sites)?;
+        shape("number of frames of the frame times", self.intervals.frames(), frames)?;
+        let observed = self.sites.iter().filter(|value| value.is_finite()).count();
+        if sites == 0 || frames < 2 || observed < 20 {
+            return Err(OccupancyError::TooLittle { sites, frames, observed });
+        }
+        Ok(())
+    }
+}
+
+/// Infers the occupancy of all sites.
+///
+/// The work is proportional to the number of site-frames; the answer does not depend on the number of threads.
+///
+/// # Errors
+/// If the parts do not fit together, or there is nothing to learn from.
+pub fn infer(
+    evidence: &MovieEvidence<'_>,
+    settings: &OccupancySettings,
+    seed: SeedPath,
+) -> Result<Occupancy, OccupancyError> {
+    let prepared = Prepared::of(evidence)?;
+    let observed = prepared.observed(evidence);
+    let mut model = Model::initial(&observed, &prepared.believed());
+    let turns = model.maximise(&observed, settings.turns, settings.offsets_by_site, settings.offsets_by_frame);
+    Ok(conclude(model, &observed, settings, seed, prepared.steps.clone(), turns))
+}
+
+/// The probability that sites are filled, `[site, frame]`, at the most likely rates: all that learning needs.
+///
+/// # Errors
+/// As [`infer`].
+fn beliefs(evidence: &MovieEvidence<'_>, settings: &OccupancySettings) -> Result<Array2<f32>, OccupancyError> {
+    let prepared = Prepared::of(evidence)?;
+    let observed = prepared.observed(evidence);
+    let mut model = Model::initial(&observed, &prepared.believed());
+    model.maximise(&observed, settings.turns / 2, settings.offsets_by_site, false);
+    Ok(model.smoothed(&observed))
+}
+
+/// Evidence sorted into steps.
+struct Prepared {
+    steps: EvidenceSteps,
+    sorted: Array2<u8>,
+    vacuum: Vec<f64>,
+    weight: Vec<f64>,
+}
+
+impl Prepared {
+    fn of(evidence: &MovieEvidence<'_>) -> Result<Prepared, OccupancyError> {
+        evidence.check()?;
+        let steps = EvidenceSteps::of(evidence.sites.iter().chain(evidence.vacuum.iter()).copied());
+        if steps.is_empty() {
+            return Err(OccupancyError::NoContrast);
+        }
+        let sorted = evidence.sites.as_standard_layout().mapv(|value| steps.step(value));
+        let mut vacuum = vec![0.0; steps.len()];
+        for step in evidence.vacuum.iter().filter(|value| value.is_finite()).map(|value| steps.step(*value)) {
+            vacuum[usize::from(step)] += 1.0;
+        }
+        let weight = vec![1.0; sorted.nrows()];
+        Ok(Prepared { steps, sorted, vacuum, weight })
+    }
+
+    fn observed<'a>(&'a self, evidence: &'a MovieEvidence<'_>) -> Observed<'a> {
+        Observed {
+            steps: self.sorted.view(),
+            vacuum: self.vacuum.clone(),
+            class: evidence.class,
+            classes: evidence.class.iter().max().map_or(0, |class| class + 1),
+            known_filled: evidence.known_filled,
+            intervals: evidence.intervals,
+            weight: &self.weight,
+        }
+    }
+
+    /// What the evidence of each step says if it is believed as it stands.
+    fn believed(&self) -> Vec<f64> {
+        self.steps.middles().into_iter().map(|middle| 1.0 / (1.0 + (-middle).exp())).collect()
+    }
+}
+
+/// Means of draws.
+fn mean_switching(draws: &[Switching]) -> Switching {
+    let count = draws.len().max(1) as f64;
+    Switching {
+        fill: draws.iter().map(|draw| draw.fill).sum::<f64>() / count,
+        empty: draws.iter().map(|draw| draw.empty).sum::<f64>() / count,
+    }
+}
+
+/// Work that draws of paths may cost, in site-frames.
+const PATH_BUDGET: usize = 250_000_000;
+/// Work that the average over rates may cost.
+const SMOOTH_BUDGET: usize = 50_000_000;
+
+/// One site, all draws done.
+struct SiteResult {
+    probability: Vec<f32>,
+    filled: Vec<bool>,
+    loss: Vec<f32>,
+    gain: Vec<f32>,
+    time: [f64; 2],
+    events: [f64; 2],
+    paths: Vec<DrawnPath>,
+}
+
+fn conclude(
+    mut model: Model,
+    observed: &Observed<'_>,
+    settings: &OccupancySettings,
+    seed: SeedPath,
+    steps: EvidenceSteps,
+    turns: usize,
+) -> Occupancy {
+    let (sites, frames) = observed.steps.dim();
+    let likelihoods: Vec<SiteLikelihood> = (0..sites)
+        .into_par_iter()
+        .map(|site| {
+            let ratio = model.ratios(observed, site);
+            SiteLikelihood::of(&ratio, observed.intervals, model.initial[observed.class[site]])
+        })
+        .collect();
+    let rate_draws = settings.rate_draws.max(50);
+    let rates = rates::draws(&likelihoods, observed.class, &model.class_switching, rate_draws, seed.child("rates"));
+    for (switching, draws) in model.switching.iter_mut().zip(&rates) {
+        *switching = mean_switching(draws);
+    }
+    let path_draws = (PATH_BUDGET / (sites * frames)).clamp(40, settings.path_draws.max(40)).min(rate_draws);
+    let averaged = (SMOOTH_BUDGET / (sites * frames)).clamp(1, 16);
+    let results: Vec<SiteResult> = (0..sites)
+        .into_par_iter()
+        .map(|site| site_result(&model, observed, site, &rates[site], path_draws, averaged, seed.child("path")))
+        .collect();
+    let mut by_site = SiteArrays::new(sites, frames);
+    for (site, result) in results.iter().enumerate() {
+        by_site.set(site, result);
+    }
+    let duration = observed.intervals.duration_frames();
+    let time: Vec<[f64; 2]> = results.iter().map(|result| result.time).collect();
+    let events: Vec<[f64; 2]> = results.iter().map(|result| result.events).collect();
+    let together = |members: &[usize]| {
+        let path = |draw: usize, site: usize| &results[site].paths[draw];
+        let of_draw =
+            Drawn { draws: path_draws, path: &path, rates: &rates, time: &time, events: &events, frames, duration };
+        of_draw.summarised(members)
+    };
+    let site_values = (0..sites)
+        .map(|site| SiteOccupancy {
+            class: observed.class[site],
+            switching: together(&[site]),
+            filled_strength: model.tilts[site].filled,
+            empty_strength: model.tilts[site].empty,
+        })
+        .collect();
+    let classes = (0..observed.classes)
+        .map(|class| {
+            let members: Vec<usize> = (0..sites).filter(|site| observed.class[*site] == class).collect();
+            ClassOccupancy { sites: members.len(), switching: (!members.is_empty()).then(|| together(&members)) }
+        })
+        .collect();
+    let total = together(&(0..sites).collect::<Vec<usize>>());
+    let mut paths: Vec<Vec<DrawnPath>> = (0..path_draws).map(|_| Vec::with_capacity(sites)).collect();
+    for result in results {
+        for (draw, path) in paths.iter_mut().zip(result.paths) {
+            draw.push(path);
+        }
+    }
+    Occupancy {
+        probability: by_site.probability,
+        filled: by_site.filled,
+        loss: by_site.loss,
+        gain: by_site.gain,
+        sites: site_values,
+        classes,
+        total,
+        paths,
+        rates,
+        time_frames: time,
+        steps,
+        emission: model.emission,
+        frame_strength: model.frame_shift,
+        intervals: observed.intervals.clone(),
+        turns,
+    }
+}
+
+struct SiteArrays {
+    probability: Array2<f32>,
+    filled: Array2<bool>,
+    loss: Array2<f32>,
+    gain: Array2<f32>,
+}
+
+impl SiteArrays {
+    fn new(sites: usize, frames: usize) -> SiteArrays {
+        let zeros = || Array2::zeros((sites, frames));
+        SiteArrays {
+            probability: zeros(),
+            filled: Array2::from_elem((sites, frames), false),
+            loss: zeros(),
+            gain: zeros(),
+        }
+    }
+
+    fn set(&mut self, site: usize, result: &SiteResult) {
+        fn copy<T: Copy>(array: &mut Array2<T>, site: usize, values: &[T]) {
+            Zip::from(array.index_axis_mut(Axis(0), site)).and(values).for_each(|to, from| *to = *from);
+        }
+        copy(&mut self.probability, site, &result.probability);
+        copy(&mut self.filled, site, &result.filled);
+        copy(&mut self.loss, site, &result.loss);
+        copy(&mut self.gain, site, &result.gain);
+    }
+}
+
+fn site_result(
+    model: &Model,
+    observed: &Observed<'_>,
+    site: usize,
+    rates: &[Switching],
+    path_draws: usize,
+    averaged: usize,
+    seed: SeedPath,
+) -> SiteResult {
+    let ratio = model.ratios(observed, site);
+    let frames = ratio.len();
+    let chain = model.chain(observed, site);
+    let mut result = SiteResult {
+        probability: vec![0.0; frames],
+        filled: vec![false; frames],
+        loss: vec![0.0; frames],
+        gain: vec![0.0; frames],
+        time: [0.0; 2],
+        events: [0.0; 2],
+        paths: Vec::with_capacity(path_draws),
+    };
+    chain.likeliest(&ratio, &mut result.filled);
+    // Of few draws none may be like the others; their mean is.
+    let of_average: Vec<Switching> = if averaged < 4 {
+        vec![chain.switching]
+    } else {
+        (0..averaged).map(|draw| rates[draw * rates.len() / averaged]).collect()
+    };
+    let share = 1.0 / of_average.len() as f32;
+    let (mut filled, mut loss, mut gain) = (vec![0.0; frames], vec![0.0; frames], vec![0.0; frames]);
+    for switching in of_average {
+        let passed = chain::Chain { switching, ..chain }.smooth(&ratio, &mut filled, &mut loss, &mut gain);
+        for (sum, part) in [(&mut result.probability, &filled), (&mut result.loss, &loss), (&mut result.gain, &gain)] {
+            sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += share * part);
+        }
+        let share = f64::from(share);
+        result.time[0] += share * passed.time_empty;
+        result.time[1] += share * passed.time_filled;
+        result.events[0] += share * passed.losses;
+        result.events[1] += share * passed.gains;
+    }
+    let mut random = seed.index(site as u64).stream();
+    let mut scratch = Vec::new();
+    for draw in 0..path_draws {
+        let switching = rates[draw * rates.len() / path_draws];
+        result.paths.push(chain::Chain { switching, ..chain }.draw(&ratio, &mut random, &mut scratch));
+    }
+    result
+}
+
+/// All draws, to be summed over sites.
+struct Drawn<'a> {
+    draws: usize,
+    path: &'a dyn Fn(usize, usize) -> &'a DrawnPath,
+    rates: &'a [Vec<Switching>],
+    /// Expected time empty and filled, by site.
+    time: &'a [[f64; 2]],
+    /// Expected losses and gains, by site.
+    events: &'a [[f64; 2]],
+    frames: usize,
+    duration: f64,
+}
+
+impl Drawn<'_> {
+    /// The estimates of some sites together, of which there is at least one.
+    fn summarised(&self, members: &[usize]) -> SwitchingEstimate {
+        let sum = |of: &dyn Fn(usize) -> f64| members.iter().map(|site| of(*site)).sum::<f64>();
+        let of_paths = |of: &dyn Fn(&DrawnPath) -> f64| {
+            let mut sums: Vec<f64> = (0..self.draws).map(|draw| sum(&|site| of((self.path)(draw, site)))).collect();
+            Estimate::of_draws(&mut sums)
+        };
+        let of_rates = |of: &dyn Fn(usize, Switching) -> f64| {
+            let mut sums: Vec<f64> =
+                (0..self.rates[members[0]].len()).map(|draw| sum(&|site| of(site, self.rates[site][draw]))).collect();
+            Estimate::of_draws(&mut sums)
+        };
+        let (empty, filled) = (sum(&|site| self.time[site][0]), sum(&|site| self.time[site][1]));
+        let many = members.len() as f64;
+        // A site's own probability where there is one site; of several the mean over the time in the state.
+        let weighted = |time: f64, of: &dyn Fn(usize, Switching) -> f64, alone: &dyn Fn(Switching) -> f64| {
+            if members.len() == 1 || time <= 0.0 {
+                of_rates(&|_, switching| alone(switching) / many)
+            } else {
+                of_rates(of).scaled(1.0 / time)
+            }
+        };
+        SwitchingEstimate {
+            occupancy: of_paths(&|path| path.filled_frames(self.frames) as f64)
+                .scaled(1.0 / (many * self.frames as f64)),
+            fill_per_frame: weighted(empty, &|site, rates| self.time[site][0] * rates.fill, &|rates| rates.fill),
+            empty_per_frame: weighted(filled, &|site, rates| self.time[site][1] * rates.empty, &|rates| rates.empty),
+            switch_per_frame: of_rates(&|site, rates| {
+                self.time[site][0] * rates.fill + self.time[site][1] * rates.empty
+            })
+            .scaled(1.0 / (many * self.duration)),
+            switches: of_paths(&|path| path.switches.len() as f64),
+            losses: sum(&|site| self.events[site][0]),
+            gains: sum(&|site| self.events[site][1]),
+        }
+    }
+}
+
+impl Occupancy {
+    /// The switching of some sites together; `None` without sites.
+    pub fn together(&self, sites: &[usize]) -> Option<SwitchingEstimate> {
+        let path = |draw: usize, site: usize| &self.paths[draw][site];
+        let events: Vec<[f64; 2]> =
+            self.sites.iter().map(|site| [site.switching.losses, site.switching.gains]).collect();
+        let drawn = Drawn {
+            draws: self.paths.len(),
+            path: &path,
+            rates: &self.rates,
+            time: &self.time_frames,
+            events: &events,
+            frames: self.filled.ncols(),
+            duration: self.intervals.duration_frames(),
+        };
+        (!sites.is_empty()).then(|| drawn.summarised(sites))
+    }
+
+    /// How many times as often the sites of one group switch as those of another, per site and frame time; `None` if
+    /// one of the groups has no sites or does not switch.
+    pub fn ratio(&self, of: &[usize], to: &[usize]) -> Option<Estimate> {
+        let draws = self.rates.first().map_or(0, Vec::len);
+        let mean = |group: &[usize], draw: usize| {
+            let sum: f64 = group
+                .iter()
+                .map(|site| {
+                    let ([empty, filled], rates) = (self.time_frames[*site], self.rates[*site][draw]);
+                    empty * rates.fill + filled * rates.empty
+                })
+                .sum();
+            sum / group.len() as f64
+        };
+        let mut ratios: Vec<f64> =
+            (0..draws).map(|draw| mean(of, draw) / mean(to, draw)).filter(|ratio| ratio.is_finite()).collect();
+        (!of.is_empty() && !to.is_empty() && !ratios.is_empty()).then(|| Estimate::of_draws(&mut ratios))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+use rand::RngExt;
+
+use super::rates::normal;
+use super::*;
+
+/// A movie of sites whose evidence, on the logit scale, is normal: 0 when empty, `separation` when filled, of unit width.
+struct Simulated {
+    evidence: Array2<f32>,
+    vacuum: Array2<f32>,
+    truth: Vec<DrawnPath>,
+    rates: Vec<Switching>,
+    class: Vec<usize>,
+    known: Vec<bool>,
+    intervals: FrameIntervals,
+}
+
+/// 40 sites of an interior that never switches, `edge` sites of an edge that does.
+fn simulated(edge: usize, frames: usize, separation: f64, switching: Switching, seed: SeedPath) -> Simulated {
+    let mut random = seed.stream();
+    let interior = 40;
+    let sites = interior + edge;
+    // A calibration that is wrong: too sure, and shifted.
+    let evidence_of = |x: f64| (1.7 * x - 0.4) as f32;
+    let mut evidence = Array2::zeros((sites, frames));
+    let (mut truth, mut rates) = (Vec::new(), Vec::new());
+    for site in 0..sites {
+        let switching = if site < interior { Switching { fill: 0.0, empty: 0.0 } } else { switching };
+        let mut state = site < interior || random.random::<f64>() < switching.fill / (switching.fill + switching.empty);
+        let mut states = Vec::new();
+        for frame in 0..frames {
+            let change = if state { switching.empty } else { switching.fill };
+            state ^= frame > 0 && random.random::<f64>() < change;
+            states.push(state);
+            evidence[[site, frame]] = evidence_of(f64::from(u8::from(state)) * separation + normal(&mut random));
+        }
+        truth.push(DrawnPath::of(states));
+        rates.push(switching);
+    }
+    let vacuum = Array2::from_shape_simple_fn((30, frames), || evidence_of(normal(&mut random)));
+    Simulated {
+        evidence,
+        vacuum,
+        truth,
+        rates,
+        class: (0..sites).map(|site| usize::from(site >= interior)).collect(),
+        known: (0..sites).map(|site| site < interior).collect(),
+        intervals: FrameIntervals::even(frames),
+    }
+}
+
+impl Simulated {
+    fn infer(&self, settings: &OccupancySettings) -> Occupancy {
+        let evidence = MovieEvidence {
+            sites: self.evidence.view(),
+            vacuum: self.vacuum.view(),
+            class: &self.class,
+            known_filled: &self.known,
+            intervals: &self.intervals,
+        };
+        infer(&evidence, settings, SeedPath::new(77)).unwrap()
+    }
+
+    fn switches(&self) -> f64 {
+        self.truth.iter().map(|path| path.switches.len() as f64).sum()
+    }
+
+    /// Switches to expect per site and frame, for the true time in each state.
+    fn rate(&self, sites: &[usize]) -> f64 {
+        let frames = self.evidence.ncols();
+        let of_site = |site: &usize| {
+            let filled = self.truth[*site].filled_frames(frames - 1) as f64;
+            filled * self.rates[*site].empty + (frames as f64 - 1.0 - filled) * self.rates[*site].fill
+        };
+        sites.iter().map(of_site).sum::<f64>() / (sites.len() as f64 * (frames as f64 - 1.0))
+    }
+
+    /// Counted at the threshold that is best for the true evidence.
+    fn naive(&self, separation: f64) -> f64 {
+        let threshold = (1.7 * separation / 2.0 - 0.4) as f32;
+        let count = |row: ndarray::ArrayView1<'_, f32>| {
+            row.windows(2).into_iter().filter(|pair| (pair[0] >= threshold) != (pair[1] >= threshold)).count()
+        };
+        self.evidence.rows().into_iter().map(count).sum::<usize>() as f64
+    }
+}
+
+#[test]
+fn where_the_naive_count_is_off_by_more_than_two_the_corrected_is_right() {
+    let switching = Switching { fill: 0.05, empty: 0.03 };
+    // Means need few draws.
+    let settings = OccupancySettings { rate_draws: 200, path_draws: 100, ..OccupancySettings::default() };
+    for (separation, tolerance) in [(6.0, 0.03), (4.0, 0.05), (3.0, 0.1), (2.5, 0.1)] {
+        let (mut found, mut naive, mut truth) = (0.0, 0.0, 0.0);
+        for movie in 0..3 {
+            let simulated = simulated(40, 600, separation, switching, SeedPath::new(100 + movie));
+            let occupancy = simulated.infer(&settings);
+            found += occupancy.total.switches.value;
+            naive += simulated.naive(separation);
+            truth += simulated.switches();
+        }
+        assert!((found / truth - 1.0).abs() < tolerance, "{separation}: {found} of {truth}, naive {naive}");
+        if separation <= 3.0 {
+            assert!(naive > 2.0 * truth, "{separation}: {naive} of {truth}");
+        }
+    }
+}
+
+#[test]
+fn occupancies_are_right_and_their_probabilities_are_what_they_say() {
+    let simulated = simulated(40, 400, 3.0, Switching { fill: 0.04, empty: 0.04 }, SeedPath::new(7));
+    let occupancy = simulated.infer(&OccupancySettings::default());
+    let frames = 400;
+    let (mut right, mut brier, mut expected, mut naive) = (0.0, 0.0, 0.0, 0.0);
+    let threshold = 1.7 * 1.5 - 0.4_f32;
+    for (site, path) in simulated.truth.iter().enumerate() {
+        for (start, end, filled) in path.runs(frames) {
+            for frame in start..end {
+                let p = f64::from(occupancy.probability[[site, frame]]);
+                right += f64::from(u8::from(occupancy.filled[[site, frame]] == filled));
+                naive += f64::from(u8::from((simulated.evidence[[site, frame]] >= threshold) == filled));
+                brier += (p - f64::from(u8::from(filled))).powi(2);
+                expected += p * (1.0 - p);
+            }
+        }
+    }
+    let all = (80 * frames) as f64;
+    assert!(right / all > 0.985 && right > naive + 0.03 * all, "{} {}", right / all, naive / all);
+    assert!((brier / expected - 1.0).abs() < 0.2, "{brier} {expected}");
+}
+
+#[test]
+fn intervals_hold_the_truth_about_as_often_as_they_say() {
+    let (mut total, mut count, mut site_hits, mut sites, movies) = (0, 0, 0, 0, 24);
+    for movie in 0..movies {
+        let simulated = simulated(20, 200, 3.0, Switching { fill: 0.04, empty: 0.03 }, SeedPath::new(500 + movie));
+        let settings = OccupancySettings { rate_draws: 400, path_draws: 200, ..OccupancySettings::default() };
+        let occupancy = simulated.infer(&settings);
+        total += usize::from(occupancy.total.switch_per_frame.holds(simulated.rate(&(0..60).collect::<Vec<_>>())));
+        count += usize::from(occupancy.total.switches.holds(simulated.switches()));
+        for site in 40..60 {
+            sites += 1;
+            let estimate = occupancy.sites[site].switching.switch_per_frame;
+            site_hits += usize::from(estimate.holds(simulated.rate(&[site])));
+        }
+    }
+    // Of 24 intervals of 95 % fewer than 20 hold in 0.6 % of such tests.
+    assert!(total >= 20 && count >= 20, "{total} {count} of {movies}");
+    assert!((0.90..0.995).contains(&(site_hits as f64 / f64::from(sites))), "{site_hits} of {sites}");
+}
+
+#[test]
+fn missing_frames_and_a_bad_frame_are_no_events() {
+    let mut simulated = simulated(30, 300, 5.0, Switching { fill: 0.02, empty: 0.02 }, SeedPath::new(9));
+    for frame in [50, 51, 52, 200] {
+        simulated.evidence.column_mut(frame).fill(f32::NAN);
+    }
+    let occupancy = simulated.infer(&OccupancySettings::default());
+    let truth = simulated.switches();
+    assert!((occupancy.total.switches.value / truth - 1.0).abs() < 0.06, "{:?} {truth}", occupancy.total.switches);
+    assert!(occupancy.probability.iter().all(|p| (0.0..=1.0001).contains(p)));
+}
+
+#[test]
+fn a_site_of_weaker_evidence_is_not_taken_for_one_that_switches() {
+    let mut simulated = simulated(30, 400, 5.0, Switching { fill: 0.03, empty: 0.03 }, SeedPath::new(11));
+    let mut random = SeedPath::new(12).stream();
+    // A filled site at half the usual strength: threshold counting sees it come and go.
+    for frame in 0..400 {
+        let x = 2.7 + normal(&mut random);
+        simulated.evidence[[40, frame]] = (1.7 * x - 0.4) as f32;
+    }
+    simulated.truth[40] = DrawnPath { filled_at_first: true, switches: Vec::new() };
+    let with = simulated.infer(&OccupancySettings::default());
+    assert!(with.sites[40].switching.switches.value < 3.0, "{:?}", with.sites[40]);
+    assert!((with.sites[40].filled_strength - 0.54).abs() < 0.12, "{:?}", with.sites[40]);
+    let without = simulated.infer(&OccupancySettings { offsets_by_site: false, ..OccupancySettings::default() });
+    assert!(without.sites[40].switching.switches.value > with.sites[40].switching.switches.value);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_answer() {
+    let simulated = simulated(10, 120, 3.0, Switching { fill: 0.05, empty: 0.05 }, SeedPath::new(13));
+    let settings = OccupancySettings { rate_draws: 100, path_draws: 100, ..OccupancySettings::default() };
+    let (a, b) = (simulated.infer(&settings), simulated.infer(&settings));
+    assert_eq!((a.total, a.sites, a.paths), (b.total, b.sites, b.paths));
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let sites = Array2::from_elem((2, 30), 0.5_f32);
+    let vacuum = Array2::zeros((0, 0));
+    let intervals = FrameIntervals::even(30);
+    let mut evidence = MovieEvidence {
+        sites: sites.view(),
+        vacuum: vacuum.view(),
+        class: &[0, 0],
+        known_filled: &[false, false],
+        intervals: &intervals,
+    };
+    let settings = OccupancySettings::default();
+    assert_eq!(infer(&evidence, &settings, SeedPath::new(1)).unwrap_err(), OccupancyError::NoContrast);
+    evidence.class = &[0];
+    assert!(matches!(infer(&evidence, &settings, SeedPath::new(1)), Err(OccupancyError::Shape { .. })));
+    let none = Array2::from_elem((2, 30), f32::NAN);
+    evidence.class = &[0, 0];
+    evidence.sites = none.view();
+    assert!(matches!(
+        infer(&evidence, &settings, SeedPath::new(1)),
+        Err(OccupancyError::TooLittle { observed: 0, .. })
+    ));
+}
