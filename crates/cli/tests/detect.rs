@@ -51,6 +51,18 @@ fn an_image_gives_tables_pictures_and_a_report() {
 }
 
 #[test]
+fn a_lattice_that_the_user_names_tells_the_pixel_size() {
+    let place = Place::new();
+    write(&place.path("crystal.npy"), &crystal(320, 0.1, 60.0));
+    // A square lattice of spots may be many a metal, larger or smaller.
+    place.run("detect crystal.npy --out open").fails("an open lattice", 3, &["no pixel size", "--lattice"]);
+    let summary = place.run("detect crystal.npy --lattice Au --out found --json").good().json();
+    let pixel_nm = summary["files"][0]["pixel_size_nm"].as_f64().unwrap();
+    assert!((pixel_nm / 0.01 - 1.0).abs() < 0.02, "{pixel_nm}");
+    assert_eq!(summary["files"][0]["pixel_size_from"], "lattice");
+}
+
+#[test]
 fn noise_and_empty_frames_give_no_column() {
     let place = Place::new();
     let mut random = atomlens_core::SeedPath::new(2).stream();
@@ -75,6 +87,7 @@ fn what_cannot_be_analysed_is_refused_with_a_reason() {
         ("noise.npy --pixel-size-nm 0.2", 3, &["0.2", "trained on"]),
         ("small.npy --pixel-size-nm 0.02", 3, &["10 x 10"]),
         ("nan.npy --pixel-size-nm 0.02", 3, &["nan.npy", "finite"]),
+        ("noise.npy --lattice unobtainium", 2, &["--lattice", "unobtainium", "graphene"]),
         ("noise.npy --pixel-size-nm 0", 2, &["--pixel-size-nm", "more than 0"]),
         ("noise.npy --pixel-size-nm 0.02 --model no-such", 3, &["no-such", "metal-particles"]),
         ("missing.tif", 3, &["missing.tif"]),

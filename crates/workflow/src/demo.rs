@@ -52,6 +52,7 @@ pub fn run(out: PathBuf, context: &Context) -> Result<DemoSummary, WorkflowError
         files: vec![file],
         model: None,
         pixel_size_nm: None,
+        lattice: None,
         onnxruntime: None,
         probability: None,
         out: out.join("columns"),

@@ -60,7 +60,7 @@ pub enum WorkflowError {
         reason: String,
     },
     /// Nobody knows the pixel size.
-    #[error("{}: the file states no pixel size, and it cannot be told from the image: {reason}; give it with --pixel-size-nm", path.display())]
+    #[error("{}: the file states no pixel size, and it cannot be told from the image: {reason}; give it with --pixel-size-nm, or what the image shows with --lattice", path.display())]
     NoPixelSize {
         /// The file.
         path: PathBuf,

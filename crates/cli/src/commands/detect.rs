@@ -21,6 +21,9 @@ pub(crate) struct DetectArguments {
     /// Distance between pixels in nm; from the file, or else from the lattice in the image, if left out.
     #[arg(long)]
     pixel_size_nm: Option<f64>,
+    /// What the image shows, such as Au, CeO2, graphene or MoS2: where the file states no pixel size, this lattice tells it.
+    #[arg(long)]
+    lattice: Option<String>,
     /// Smallest probability of a column that is reported; the model's own, which gives the best F1, if left out.
     #[arg(long)]
     probability: Option<f64>,
@@ -47,6 +50,7 @@ pub(crate) fn run(arguments: DetectArguments, terminal: &Terminal) -> Result<(),
         files: arguments.files,
         model: arguments.model,
         pixel_size_nm: arguments.pixel_size_nm,
+        lattice: arguments.lattice,
         probability: arguments.probability,
         onnxruntime: arguments.onnxruntime,
         out,

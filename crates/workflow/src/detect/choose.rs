@@ -28,15 +28,27 @@ pub fn candidates(asked: Option<&str>) -> Result<Vec<(String, Model)>, WorkflowE
     }
 }
 
-/// The lattices that the models may be shown, each once; names that this version does not know are left out.
-pub fn lattices(candidates: &[(String, Model)]) -> Vec<KnownLattice> {
+/// The lattices that the image may show: the one that the user names, or those of the models, each once; names on cards that
+/// this version does not know are left out.
+///
+/// # Errors
+/// If the user names a lattice that nobody knows.
+pub fn lattices(candidates: &[(String, Model)], asked: Option<&str>) -> Result<Vec<KnownLattice>, WorkflowError> {
+    if let Some(name) = asked {
+        let lattice = KnownLattice::named(name).map_err(|_| WorkflowError::Setting {
+            what: "--lattice",
+            found: name.to_owned(),
+            expected: format!("one of {}", KnownLattice::names().join(", ")),
+        })?;
+        return Ok(vec![lattice]);
+    }
     let mut names: Vec<&str> = Vec::new();
     for name in candidates.iter().flat_map(|(_, model)| &model.card.lattices) {
         if !names.contains(&name.as_str()) {
             names.push(name);
         }
     }
-    names.into_iter().filter_map(|name| KnownLattice::named(name).ok()).collect()
+    Ok(names.into_iter().filter_map(|name| KnownLattice::named(name).ok()).collect())
 }
 
 /// The model for an image whose pixel size is known.

@@ -39,6 +39,8 @@ pub struct DetectSettings {
     pub model: Option<String>,
     /// Pixel size; from the file, or else from the lattice, if left out.
     pub pixel_size_nm: Option<f64>,
+    /// The lattice that the image shows, by which its pixel size is told or checked; any that the models know if left out.
+    pub lattice: Option<String>,
     /// Smallest probability of a column that is reported; the model's own if left out.
     pub probability: Option<f64>,
     /// A library of onnxruntime that computes the network in the program's stead.
@@ -157,7 +159,7 @@ impl FileJob<'_> {
         let (settings, source) = (self.settings, self.source);
         let candidates = choose::candidates(settings.model.as_deref())?;
         let first_frame = first_good_frame(source)?;
-        let lattices = choose::lattices(&candidates);
+        let lattices = choose::lattices(&candidates, settings.lattice.as_deref())?;
         let pixel_size = pixel_size::find(source, &first_frame, settings.pixel_size_nm, &lattices)?;
         let choice = choose::choose(candidates, settings.model.is_some(), &pixel_size);
         check_range(source, &choice, &pixel_size)?;
