@@ -19,9 +19,23 @@ pub mod statistics;
 /// Random places for tests.
 #[cfg(test)]
 mod test_places {
-    use atomlens_core::SeedPath;
     use atomlens_core::glam::DVec2;
+    use atomlens_core::{DetectedColumn, SeedPath};
     use rand::RngExt;
+
+    /// A column whose place is known to 0.1 angstrom.
+    pub(crate) fn column_at(place: DVec2, probability: f64) -> DetectedColumn {
+        DetectedColumn {
+            x_angstrom: place.x,
+            y_angstrom: place.y,
+            position_sigma_angstrom: 0.1,
+            probability,
+            species: 0,
+            species_probability: 1.0,
+            atoms: 4.0,
+            atoms_sigma: 1.0,
+        }
+    }
 
     /// Places in a square from 0 to `size`.
     pub(crate) fn scattered(count: usize, size: f64, seed: u64) -> Vec<DVec2> {

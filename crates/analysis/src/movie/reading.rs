@@ -200,18 +200,10 @@ mod tests {
     use ndarray::Array2;
 
     use super::*;
+    use crate::test_places::column_at;
 
     fn column(x: f64, y: f64, probability: f64) -> DetectedColumn {
-        DetectedColumn {
-            x_angstrom: x,
-            y_angstrom: y,
-            position_sigma_angstrom: 0.1,
-            probability,
-            species: 0,
-            species_probability: 1.0,
-            atoms: 4.0,
-            atoms_sigma: 1.0,
-        }
+        column_at(DVec2::new(x, y), probability)
     }
 
     #[test]

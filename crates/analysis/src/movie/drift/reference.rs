@@ -6,7 +6,7 @@
 //! doi:10.1016/j.imavis.2004.05.007). Residuals are weighted as P. J. Huber, *Ann. Math. Stat.* 35, 73 (1964),
 //! doi:10.1214/aoms/1177703732, so that a column that really moved does not pull the rest along.
 
-use atomlens_core::glam::DVec2;
+use atomlens_core::glam::{DMat3, DVec2, DVec3};
 
 use super::pose::Pose;
 use crate::matching::pair;
@@ -331,7 +331,7 @@ fn solve(pairs: &[(Observed, Known)], start: Pose, expected: f64, rotation: Rota
         sorted.sort_by(f64::total_cmp);
         // The median of a Rayleigh distribution is 1.177 standard deviations.
         let scale = (sorted[sorted.len() / 2] / 1.1774).max(1e-3);
-        let (mut normal, mut right) = ([[0.0; 3]; 3], [0.0; 3]);
+        let (mut normal, mut right) = (DMat3::ZERO, DVec3::ZERO);
         let (mut kept, mut squares) = (0.0, 0.0);
         for (((residual, turn, sigma), ratio), (column, _)) in residuals.iter().zip(&scaled).zip(pairs) {
             let ratio = ratio / scale;
@@ -339,11 +339,10 @@ fn solve(pairs: &[(Observed, Known)], start: Pose, expected: f64, rotation: Rota
                 continue;
             }
             let weight = column.probability * (HUBER / ratio.max(HUBER)) / (sigma * sigma * scale * scale);
-            for (slope, off) in [([1.0, 0.0, turn.x], residual.x), ([0.0, 1.0, turn.y], residual.y)] {
-                for a in 0..3 {
-                    (0..3).for_each(|b| normal[a][b] += weight * slope[a] * slope[b]);
-                    right[a] += weight * slope[a] * off;
-                }
+            for (slope, off) in [(DVec3::new(1.0, 0.0, turn.x), residual.x), (DVec3::new(0.0, 1.0, turn.y), residual.y)]
+            {
+                normal += weight * DMat3::from_cols(slope * slope.x, slope * slope.y, slope * slope.z);
+                right += weight * off * slope;
             }
             kept += column.probability;
             squares += column.probability * residual.length_squared();
@@ -351,44 +350,38 @@ fn solve(pairs: &[(Observed, Known)], start: Pose, expected: f64, rotation: Rota
         match rotation {
             Some(sigma) => {
                 let free = inverse(normal)?;
-                let turned: f64 = (0..3).map(|b| free[2][b] * right[b]).sum::<f64>() + pose.rotation_rad - expected;
-                if turned * turned < TURN_JUMP * TURN_JUMP * (sigma * sigma + free[2][2]) {
-                    normal[2][2] += 1.0 / (sigma * sigma);
-                    right[2] += (expected - pose.rotation_rad) / (sigma * sigma);
+                let turned = (free * right).z + pose.rotation_rad - expected;
+                if turned * turned < TURN_JUMP * TURN_JUMP * (sigma * sigma + free.z_axis.z) {
+                    normal.z_axis.z += 1.0 / (sigma * sigma);
+                    right.z += (expected - pose.rotation_rad) / (sigma * sigma);
                 }
             }
             None => {
-                (0..3).for_each(|a| (normal[a][2], normal[2][a]) = (0.0, 0.0));
-                (normal[2][2], right[2]) = (1.0, 0.0);
+                (normal.x_axis.z, normal.y_axis.z, normal.z_axis) = (0.0, 0.0, DVec3::Z);
+                right.z = 0.0;
             }
         }
         let covariance = inverse(normal)?;
-        let change: [f64; 3] = std::array::from_fn(|a| (0..3).map(|b| covariance[a][b] * right[b]).sum());
-        pose.drift_angstrom += DVec2::new(change[0], change[1]);
-        pose.rotation_rad += change[2];
+        let change = covariance * right;
+        pose.drift_angstrom += change.truncate();
+        pose.rotation_rad += change.z;
         result = Some(Located {
             pose,
-            drift_sigma: (0.5 * (covariance[0][0] + covariance[1][1])).sqrt(),
-            rotation_sigma: if rotation.is_some() { covariance[2][2].sqrt() } else { 0.0 },
+            drift_sigma: (0.5 * (covariance.x_axis.x + covariance.y_axis.y)).sqrt(),
+            rotation_sigma: if rotation.is_some() { covariance.z_axis.z.sqrt() } else { 0.0 },
             spread: (0.5 * squares / f64::max(kept, f64::MIN_POSITIVE)).sqrt(),
             matched: pairs.len(),
             convincing: false,
         });
-        if change[0].abs() + change[1].abs() + change[2].abs() < 1e-6 {
+        if change.abs().element_sum() < 1e-6 {
             break;
         }
     }
     result
 }
 
-/// Inverse of a symmetric matrix.
-fn inverse(m: [[f64; 3]; 3]) -> Option<[[f64; 3]; 3]> {
-    let minor = |a: usize, b: usize| {
-        let (rows, columns) = ([(a + 1) % 3, (a + 2) % 3], [(b + 1) % 3, (b + 2) % 3]);
-        m[rows[0]][columns[0]] * m[rows[1]][columns[1]] - m[rows[0]][columns[1]] * m[rows[1]][columns[0]]
-    };
-    let determinant: f64 = (0..3).map(|b| m[0][b] * minor(0, b)).sum();
-    let size = m[0][0] * m[1][1] * m[2][2];
-    (determinant.is_finite() && determinant > 1e-12 * size.abs())
-        .then(|| std::array::from_fn(|a| std::array::from_fn(|b| minor(b, a) / determinant)))
+/// Inverse of a symmetric matrix, unless it is singular.
+fn inverse(m: DMat3) -> Option<DMat3> {
+    let (determinant, size) = (m.determinant(), m.x_axis.x * m.y_axis.y * m.z_axis.z);
+    (determinant.is_finite() && determinant > 1e-12 * size.abs()).then(|| m.inverse())
 }

@@ -4,19 +4,7 @@ use rand::RngExt;
 use rand_distr::{Distribution, Normal};
 
 use super::*;
-
-fn column(place: DVec2, probability: f64) -> DetectedColumn {
-    DetectedColumn {
-        x_angstrom: place.x,
-        y_angstrom: place.y,
-        position_sigma_angstrom: 0.1,
-        probability,
-        species: 0,
-        species_probability: 1.0,
-        atoms: 4.0,
-        atoms_sigma: 1.0,
-    }
-}
+use crate::test_places::column_at as column;
 
 /// A disc of a hexagonal lattice, the sites at its rim filled in part, false columns just outside.
 fn particle(frames: usize, seed: u64) -> (Vec<DVec2>, Vec<f64>, SiteDensity) {
