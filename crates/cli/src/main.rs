@@ -43,6 +43,8 @@ enum Command {
     Demo(commands::demo::DemoArguments),
     /// Find the atomic columns in micrographs.
     Detect(commands::detect::DetectArguments),
+    /// Follow a movie: which sites are filled when, how often they switch, what moves.
+    Track(commands::track::TrackArguments),
     /// Measure a model by dose, on fresh simulations.
     Benchmark(commands::benchmark::BenchmarkArguments),
     /// Train a network on simulated images.
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         Command::Score(arguments) => commands::score::run(arguments, &terminal),
         Command::Demo(arguments) => commands::demo::run(arguments, &terminal),
         Command::Detect(arguments) => commands::detect::run(arguments, &terminal),
+        Command::Track(arguments) => commands::track::run(arguments, &terminal),
         Command::Benchmark(arguments) => commands::benchmark::run(arguments, &terminal),
         Command::Train(arguments) => commands::train::run(arguments, &terminal),
         Command::Recipe(arguments) => commands::recipe::run(arguments, &terminal),

@@ -88,6 +88,12 @@ pub enum WorkflowError {
         /// How many there were.
         files: usize,
     },
+    /// Frames that make no movie that can be analysed.
+    #[error("the movie cannot be analysed: {reason}")]
+    NoMovie {
+        /// What was found, what was expected, what to do.
+        reason: String,
+    },
     /// A model's card is wrong.
     #[error("{}: {reason}", path.display())]
     Card {
@@ -269,6 +275,7 @@ impl WorkflowError {
             | WorkflowError::OutsideRange(_)
             | WorkflowError::TooSmall { .. }
             | WorkflowError::NothingDetected { .. }
+            | WorkflowError::NoMovie { .. }
             | WorkflowError::UnknownModel { .. }
             | WorkflowError::UnknownRecipe { .. }
             | WorkflowError::Read { .. }

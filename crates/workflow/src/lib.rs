@@ -18,6 +18,8 @@ pub mod provenance;
 pub mod recipes;
 pub mod score;
 pub mod simulate;
+pub mod table;
+pub mod track;
 pub mod train;
 
 pub use context::{Context, Progress};

@@ -12,6 +12,7 @@ pub(crate) mod raw;
 pub(crate) mod recipe;
 pub(crate) mod score;
 pub(crate) mod simulate;
+pub(crate) mod track;
 pub(crate) mod train;
 
 use atomlens_workflow::WorkflowError;

@@ -18,17 +18,17 @@ use crate::WorkflowError;
 
 /// A frame that was looked at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// Number of the file, from 0.
-    pub(super) file: usize,
+    pub(crate) file: usize,
     /// Number of the frame in the file.
-    pub(super) frame: u64,
+    pub(crate) frame: u64,
     /// Its columns, in angstrom from the centre of the frame's first pixel.
-    pub(super) columns: Vec<DetectedColumn>,
+    pub(crate) columns: Vec<DetectedColumn>,
     /// How it is unlike the frames of the training.
-    pub(super) warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// Rows and columns of its map, if that is kept; [`Journal::add`] fills it in.
-    pub(super) map_cells: Option<(usize, usize)>,
+    pub(crate) map_cells: Option<(usize, usize)>,
 }
 
 impl Entry {
@@ -39,7 +39,7 @@ impl Entry {
 
 /// The files of a folder.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     lines: PathBuf,
     maps: PathBuf,
     /// Where the line of a frame begins.
@@ -50,7 +50,7 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Reads what an earlier run left in the folder, and drops what is not whole.
-    pub(super) fn open(folder: &Path) -> Result<Journal, WorkflowError> {
+    pub(crate) fn open(folder: &Path) -> Result<Journal, WorkflowError> {
         let mut journal = Journal {
             lines: folder.join("detection.part"),
             maps: folder.join("confidence.part"),
@@ -78,12 +78,12 @@ impl Journal {
     }
 
     /// Whether nothing is known yet.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 
     /// What is known of a frame.
-    pub(super) fn entry(&self, file: usize, frame: u64) -> Result<Option<Entry>, WorkflowError> {
+    pub(crate) fn entry(&self, file: usize, frame: u64) -> Result<Option<Entry>, WorkflowError> {
         let Some(&start) = self.known.get(&(file, frame)) else { return Ok(None) };
         let failed = |error: &std::io::Error| WorkflowError::read(&self.lines, error);
         let mut reader = File::open(&self.lines).map_err(|error| failed(&error))?;
@@ -95,7 +95,7 @@ impl Journal {
     }
 
     /// Adds a frame; when this returns, it survives the end of the program. Gives it back with the size of its map.
-    pub(super) fn add(&mut self, mut entry: Entry, map: Option<&Array2<f32>>) -> Result<Entry, WorkflowError> {
+    pub(crate) fn add(&mut self, mut entry: Entry, map: Option<&Array2<f32>>) -> Result<Entry, WorkflowError> {
         entry.map_cells = map.map(Array2::dim);
         let (lines, maps) = match &mut self.open {
             Some(files) => files,
@@ -121,13 +121,13 @@ impl Journal {
     }
 
     /// All frames in the order in which they were added.
-    pub(super) fn entries(&self) -> Result<impl Iterator<Item = Result<Entry, WorkflowError>>, WorkflowError> {
+    pub(crate) fn entries(&self) -> Result<impl Iterator<Item = Result<Entry, WorkflowError>>, WorkflowError> {
         let read = if self.is_empty() { None } else { Some(self.read()?) };
         Ok(read.into_iter().flatten().map(|item| item.map(|(_, _, entry)| entry)))
     }
 
     /// The maps of a file's frames that have one.
-    pub(super) fn maps(&self, file: usize) -> Result<Vec<Array2<f32>>, WorkflowError> {
+    pub(crate) fn maps(&self, file: usize) -> Result<Vec<Array2<f32>>, WorkflowError> {
         let failed = |error: &std::io::Error| WorkflowError::read(&self.maps, error);
         let mut maps = Vec::new();
         let mut reader: Option<BufReader<File>> = None;
@@ -149,7 +149,7 @@ impl Journal {
     }
 
     /// Removes the files: everything is in the results.
-    pub(super) fn remove(self) -> Result<(), WorkflowError> {
+    pub(crate) fn remove(self) -> Result<(), WorkflowError> {
         drop(self.open);
         for path in [&self.lines, &self.maps] {
             if path.exists() {

@@ -5,10 +5,10 @@
 //! out. The results are tables ([`tables`]), pictures, maps, structures and a report ([`write`]).
 
 pub mod choose;
-mod journal;
+pub(crate) mod journal;
 pub mod look;
 pub mod pixel_size;
-mod source;
+pub(crate) mod source;
 mod structure;
 pub mod tables;
 mod write;
@@ -260,7 +260,7 @@ fn first_good_frame(source: &Source) -> Result<Array2<f32>, WorkflowError> {
 }
 
 /// Refuses what the model was not trained on.
-fn check_range(source: &Source, choice: &Choice, pixel_size: &PixelSize) -> Result<(), WorkflowError> {
+pub(crate) fn check_range(source: &Source, choice: &Choice, pixel_size: &PixelSize) -> Result<(), WorkflowError> {
     let card = &choice.model.card;
     let [low, high] = card.range.pixel_size_angstrom;
     let (x, y) = pixel_size.angstrom;

@@ -82,7 +82,7 @@ impl Source {
 }
 
 /// Whether an error concerns one frame, so that the rest of a movie can be used.
-pub(super) fn is_of_a_frame(error: &WorkflowError) -> bool {
+pub(crate) fn is_of_a_frame(error: &WorkflowError) -> bool {
     matches!(
         error,
         WorkflowError::BadFrame { .. }

@@ -22,11 +22,12 @@ use super::choose::Choice;
 use super::journal::{Entry, Journal};
 use super::pixel_size::PixelSize;
 use super::source::Source;
-use super::tables::{ColumnRow, write_csv, write_parquet};
+use super::tables::ColumnRow;
 use super::{DetectSettings, structure};
 use crate::WorkflowError;
 use crate::model;
 use crate::provenance::Provenance;
+use crate::table::write_tables;
 
 /// The most that `confidence.tif` may hold; further frames of a movie are left out of it.
 const LARGEST_CONFIDENCE_BYTES: usize = 128 << 20;
@@ -145,8 +146,7 @@ impl Writer {
     /// Writes what concerns all files; gives the report's path.
     pub(super) fn finish(mut self, journal: &Journal) -> Result<PathBuf, WorkflowError> {
         let out = &self.settings.out;
-        write_csv(&out.join("columns.csv"), self.rows(journal)?)?;
-        write_parquet(&out.join("columns.parquet"), self.rows(journal)?)?;
+        write_tables(out, "columns", || Ok(Box::new(self.rows(journal)?)))?;
         self.report.settings = serde_json::to_value(&self.provenance).unwrap_or_default();
         let path = out.join("report.html");
         self.report.write(&path)?;

@@ -1,0 +1,239 @@
+//! From frames to sites, occupancy and events, for a movie on disk and for a simulated one alike.
+//!
+//! Three passes over the frames: columns and drift; columns alone, brought to the first frame, which pile up at sites;
+//! readings at the sites, with the mean image. What is in memory grows with the number of site-frames, by a few bytes
+//! each, not with the size of the frames.
+
+use std::collections::BTreeMap;
+
+use atomlens_analysis::movie::drift::{DriftSettings, DriftTracker, FramePose};
+use atomlens_analysis::movie::events::{EventSettings, Events, find_events, naive_switches};
+use atomlens_analysis::movie::occupancy::{FrameIntervals, Occupancy, OccupancySettings, settle};
+use atomlens_analysis::movie::reading::SiteReadings;
+use atomlens_analysis::movie::sites::{SiteDensity, SiteSettings, Sites};
+use atomlens_analysis::resample::resample;
+use atomlens_core::glam::DVec2;
+use atomlens_core::{DetectedColumn, SeedPath};
+use ndarray::Array2;
+
+use super::mean_image::MeanImage;
+use crate::detect::look::Eye;
+use crate::{Context, WorkflowError};
+
+/// Columns less probable than this are not kept: they would say nothing of a site.
+pub(crate) const LEAST_PROBABILITY: f64 = 0.02;
+
+/// The frames of a movie.
+pub(crate) trait Frames {
+    /// How many there are.
+    fn count(&self) -> usize;
+    /// A frame, or why it cannot be used.
+    fn frame(&self, index: usize) -> Result<Result<Array2<f32>, String>, WorkflowError>;
+}
+
+/// The columns of the frames, kept so that no frame is looked at twice.
+pub(crate) trait Columns {
+    /// The columns of a frame and how it is unlike the frames of the training, if it was looked at.
+    fn of(&self, frame: usize) -> Result<Option<(Vec<DetectedColumn>, Vec<String>)>, WorkflowError>;
+    /// Keeps them.
+    fn keep(&mut self, frame: usize, columns: &[DetectedColumn], warnings: &[String]) -> Result<(), WorkflowError>;
+}
+
+/// What an analysis is to do.
+pub(crate) struct Job<'a> {
+    pub(crate) eye: &'a Eye<'a>,
+    pub(crate) intervals: FrameIntervals,
+    /// Sites that are known beforehand, in angstrom in coordinates of their own.
+    pub(crate) known_sites: Option<&'a [DVec2]>,
+    pub(crate) seed: SeedPath,
+    pub(crate) context: &'a Context,
+}
+
+/// Where the specimen was, frame by frame.
+#[derive(Debug, Clone)]
+pub(crate) struct Followed {
+    pub(crate) poses: Vec<FramePose>,
+    /// Frames that could not be used, and why.
+    pub(crate) bad_frames: BTreeMap<usize, String>,
+    /// How frames are unlike those of the training, and how many are.
+    pub(crate) warnings: BTreeMap<String, usize>,
+}
+
+/// All that a movie says.
+#[derive(Debug, Clone)]
+pub(crate) struct Analysis {
+    pub(crate) followed: Followed,
+    pub(crate) sites: Sites,
+    pub(crate) readings: SiteReadings,
+    pub(crate) occupancy: Occupancy,
+    pub(crate) events: Events,
+    /// Changes of "found" and "not found", by site.
+    pub(crate) naive_switches: Vec<usize>,
+    /// Mean of the frames in the coordinates of the first, and the edge of its pixels in angstrom.
+    pub(crate) mean_image: Array2<f32>,
+    pub(crate) pixel_angstrom: f64,
+}
+
+impl Job<'_> {
+    /// The pixel edge of what drift and readings see: frames of uneven pixels are resampled to the smaller edge.
+    pub(crate) fn pixel_angstrom(&self) -> f64 {
+        let (x, y) = self.eye.pixel_angstrom;
+        x.min(y)
+    }
+
+    /// The frame on even pixels.
+    pub(crate) fn even(&self, frame: Array2<f32>) -> Array2<f32> {
+        let (x, y) = self.eye.pixel_angstrom;
+        if (x / y - 1.0).abs() < 1e-4 { frame } else { resample(frame.view(), (x, y), x.min(y)) }
+    }
+
+    /// Looks at every frame that was not looked at before, and follows the specimen.
+    ///
+    /// # Errors
+    /// As they come from the disk; Ctrl-C.
+    pub(crate) fn follow(&self, frames: &dyn Frames, columns: &mut dyn Columns) -> Result<Followed, WorkflowError> {
+        let count = frames.count();
+        self.context.progress.begin(count as u64, "frames");
+        let mut tracker: Option<DriftTracker> = None;
+        let mut followed =
+            Followed { poses: Vec::with_capacity(count), bad_frames: BTreeMap::new(), warnings: BTreeMap::new() };
+        let mut before = 0;
+        for index in 0..count {
+            if self.context.is_cancelled() {
+                return Err(WorkflowError::Cancelled { done: index as u64, total: count as u64, unit: "frames" });
+            }
+            match frames.frame(index)? {
+                Ok(frame) => {
+                    let (found, warnings) = match columns.of(index)? {
+                        Some(known) => known,
+                        None => {
+                            let look = self.eye.look(&frame)?;
+                            columns.keep(index, &look.columns, &look.warnings)?;
+                            (look.columns, look.warnings)
+                        }
+                    };
+                    for warning in warnings {
+                        *followed.warnings.entry(warning).or_default() += 1;
+                    }
+                    let image = self.even(frame);
+                    let tracker = tracker.get_or_insert_with(|| {
+                        let (ny, nx) = image.dim();
+                        let mut tracker = DriftTracker::new([ny, nx], self.pixel_angstrom(), DriftSettings::default());
+                        // Frames before the first good one have no pose of their own.
+                        followed.poses = (0..before).map(|_| tracker.step(None, &[])).collect();
+                        tracker
+                    });
+                    followed.poses.push(tracker.step(Some(image.view()), &found));
+                }
+                Err(reason) => {
+                    followed.bad_frames.insert(index, reason);
+                    match &mut tracker {
+                        Some(tracker) => followed.poses.push(tracker.step(None, &[])),
+                        None => before += 1,
+                    }
+                }
+            }
+            self.context.progress.done(index as u64 + 1);
+        }
+        let tracker = tracker.ok_or_else(|| WorkflowError::NoMovie {
+            reason: format!("none of its {count} frames can be used: {}", first_reason(&followed.bad_frames)),
+        })?;
+        tracker.finish(&mut followed.poses);
+        Ok(followed)
+    }
+
+    /// Finds sites, reads them in every frame, and infers what happened.
+    ///
+    /// # Errors
+    /// As they come from the disk; Ctrl-C; a movie in which nothing stays.
+    pub(crate) fn analyse(
+        &self,
+        frames: &dyn Frames,
+        columns: &dyn Columns,
+        followed: Followed,
+    ) -> Result<Analysis, WorkflowError> {
+        let mut sites = self.find_sites(columns, &followed)?;
+        let (mut readings, mean_image) = self.read(frames, columns, &followed, &sites)?;
+        let no_movie = |error: &dyn std::fmt::Display| WorkflowError::NoMovie { reason: error.to_string() };
+        let settings = OccupancySettings::default();
+        let weighed = settle(&mut sites, &mut readings, &self.intervals, &settings, self.seed.child("occupancy"))
+            .map_err(|error| no_movie(&error))?;
+        let occupancy = weighed.occupancy;
+        let events = find_events(&occupancy, &sites, &EventSettings::default());
+        let threshold = self.eye.model.card.columns.probability_threshold;
+        Ok(Analysis {
+            naive_switches: naive_switches(&readings, threshold),
+            followed,
+            sites,
+            readings,
+            occupancy,
+            events,
+            mean_image,
+            pixel_angstrom: self.pixel_angstrom(),
+        })
+    }
+
+    fn find_sites(&self, columns: &dyn Columns, followed: &Followed) -> Result<Sites, WorkflowError> {
+        let mut density = SiteDensity::new();
+        for (index, pose) in followed.poses.iter().enumerate().filter(|(_, pose)| pose.trusted) {
+            if let Some((found, _)) = columns.of(index)? {
+                density.add(&found, |place| pose.pose.to_reference(place));
+            }
+        }
+        if density.frames() < 2 {
+            let all = followed.poses.len();
+            let reason = format!(
+                "the specimen could be followed in {} of {all} frames; at least 2 are needed. Are these frames of one place, \
+                 and is the pixel size right?",
+                density.frames()
+            );
+            return Err(WorkflowError::NoMovie { reason });
+        }
+        let found = Sites::find(&density, &SiteSettings::default())
+            .map_err(|error| WorkflowError::NoMovie { reason: error.to_string() })?;
+        match self.known_sites {
+            None => Ok(found),
+            Some(known) => super::reference::laid_on(known, found),
+        }
+    }
+
+    /// What every frame says at the sites, and the mean of the frames.
+    fn read(
+        &self,
+        frames: &dyn Frames,
+        columns: &dyn Columns,
+        followed: &Followed,
+        sites: &Sites,
+    ) -> Result<(SiteReadings, Array2<f32>), WorkflowError> {
+        let count = frames.count();
+        self.context.progress.begin(count as u64, "frames at their sites");
+        let pixel = self.pixel_angstrom();
+        let mut readings =
+            SiteReadings::new(&sites.places_angstrom(), &sites.vacuum_angstrom, sites.neighbour_angstrom);
+        let mut mean: Option<MeanImage> = None;
+        for (index, pose) in followed.poses.iter().enumerate() {
+            if self.context.is_cancelled() {
+                return Err(WorkflowError::Cancelled { done: index as u64, total: count as u64, unit: "frames" });
+            }
+            let known = if pose.trusted { columns.of(index)? } else { None };
+            match known {
+                Some((found, _)) => match frames.frame(index)? {
+                    Ok(frame) => {
+                        let image = self.even(frame);
+                        readings.add(&found, Some((image.view(), pixel)), |place| pose.pose.to_frame(place));
+                        mean.get_or_insert_with(|| MeanImage::new(image.dim())).add(image.view(), pixel, &pose.pose);
+                    }
+                    Err(_) => readings.add_missing(),
+                },
+                None => readings.add_missing(),
+            }
+            self.context.progress.done(index as u64 + 1);
+        }
+        let mean = mean.map(MeanImage::finish).unwrap_or_default();
+        Ok((readings, mean))
+    }
+}
+
+fn first_reason(bad_frames: &BTreeMap<usize, String>) -> String {
+    bad_frames.values().next().cloned().unwrap_or_else(|| "there are none".to_owned())
+}
