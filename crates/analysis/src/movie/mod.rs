@@ -7,7 +7,9 @@
 
 pub mod drift;
 pub mod events;
+pub mod mean_image;
 pub mod occupancy;
 pub mod reading;
 pub mod sites;
 pub mod tracks;
+pub mod twin;

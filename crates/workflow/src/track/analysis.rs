@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use atomlens_analysis::movie::drift::{DriftSettings, DriftTracker, FramePose};
 use atomlens_analysis::movie::events::{EventSettings, Events, find_events, naive_switches};
+use atomlens_analysis::movie::mean_image::MeanImage;
 use atomlens_analysis::movie::occupancy::{FrameIntervals, Occupancy, OccupancySettings, settle};
 use atomlens_analysis::movie::reading::SiteReadings;
 use atomlens_analysis::movie::sites::{SiteDensity, SiteSettings, Sites};
@@ -16,7 +17,6 @@ use atomlens_core::glam::DVec2;
 use atomlens_core::{DetectedColumn, SeedPath};
 use ndarray::Array2;
 
-use super::mean_image::MeanImage;
 use crate::detect::look::Eye;
 use crate::{Context, WorkflowError};
 

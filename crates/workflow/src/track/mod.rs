@@ -4,7 +4,6 @@
 //! tables ([`tables`]), pictures and a report.
 
 mod analysis;
-mod mean_image;
 mod movie;
 mod reference;
 mod store;
