@@ -80,7 +80,7 @@ impl PartialOrd for Reached {
 
 /// The partner of each row in the cheapest assignment, where `candidates[row]` lists columns with their costs and a row
 /// without partner costs `alone`.
-pub(crate) fn assign(candidates: &[Vec<(usize, f64)>], columns: usize, alone: f64) -> Vec<Option<usize>> {
+pub fn assign(candidates: &[Vec<(usize, f64)>], columns: usize, alone: f64) -> Vec<Option<usize>> {
     let rows = candidates.len();
     // Reduced costs `cost + column_price - row_price` stay at least 0, and are 0 along the pairs. Column `columns + row`
     // stands for "row stays alone".

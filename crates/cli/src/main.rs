@@ -45,6 +45,8 @@ enum Command {
     Detect(commands::detect::DetectArguments),
     /// Follow a movie: which sites are filled when, how often they switch, what moves.
     Track(commands::track::TrackArguments),
+    /// Check a result of `track` by simulated movies like the one analysed.
+    Twin(commands::twin::TwinArguments),
     /// Measure a model by dose, on fresh simulations.
     Benchmark(commands::benchmark::BenchmarkArguments),
     /// Train a network on simulated images.
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => commands::demo::run(arguments, &terminal),
         Command::Detect(arguments) => commands::detect::run(arguments, &terminal),
         Command::Track(arguments) => commands::track::run(arguments, &terminal),
+        Command::Twin(arguments) => commands::twin::run(arguments, &terminal),
         Command::Benchmark(arguments) => commands::benchmark::run(arguments, &terminal),
         Command::Train(arguments) => commands::train::run(arguments, &terminal),
         Command::Recipe(arguments) => commands::recipe::run(arguments, &terminal),

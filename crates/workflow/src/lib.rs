@@ -21,6 +21,7 @@ pub mod simulate;
 pub mod table;
 pub mod track;
 pub mod train;
+pub mod twin;
 
 pub use context::{Context, Progress};
 pub use error::WorkflowError;

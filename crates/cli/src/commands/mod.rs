@@ -14,6 +14,7 @@ pub(crate) mod score;
 pub(crate) mod simulate;
 pub(crate) mod track;
 pub(crate) mod train;
+pub(crate) mod twin;
 
 use atomlens_workflow::WorkflowError;
 

@@ -36,6 +36,10 @@ pub(crate) struct TrackArguments {
     /// program itself.
     #[arg(long, value_name = "LIBRARY")]
     onnxruntime: Option<PathBuf>,
+    /// Simulated movies like this one by which the result is checked, as `atomlens twin` does; 0 for none. One costs as
+    /// much time as detection in up to 200 frames.
+    #[arg(long, default_value_t = 1)]
+    twin_movies: u32,
     /// Seed of the draws that intervals are made of.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -62,6 +66,7 @@ pub(crate) fn run(arguments: TrackArguments, terminal: &Terminal) -> Result<(), 
         pixel_size_nm: arguments.pixel_size_nm,
         lattice: arguments.lattice,
         onnxruntime: arguments.onnxruntime,
+        twin_movies: arguments.twin_movies,
         seed: arguments.seed,
         out,
         resume: arguments.resume,
@@ -104,6 +109,9 @@ fn text(summary: &TrackSummary) -> String {
             "  {:9} {:4} sites: {:.4} a site and frame [{:.4}, {:.4}]\n",
             class.class, class.sites, rate.value, rate.low, rate.high
         );
+    }
+    if let Some(twin) = &summary.twin {
+        text += &super::twin::text(twin);
     }
     for warning in &summary.warnings {
         text += &format!("  warning: {warning}\n");

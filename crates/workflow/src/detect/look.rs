@@ -26,12 +26,12 @@ pub struct Look {
 pub(super) const SMALLEST_EDGE: usize = 16;
 
 /// What frames of one file are looked at with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Eye<'a> {
     /// The model.
     pub model: &'a Model,
     /// Its network in the hands of onnxruntime, if that is to compute it.
-    pub onnx: Option<OnnxNetwork>,
+    pub onnx: Option<&'a OnnxNetwork>,
     /// Pixel size of the frames along x and y.
     pub pixel_angstrom: (f64, f64),
     /// How columns are read from the network's map.
@@ -39,6 +39,12 @@ pub struct Eye<'a> {
 }
 
 impl Eye<'_> {
+    /// A frame whose pixels are as long as they are wide: uneven ones are resampled to the smaller edge.
+    pub fn on_even_pixels(&self, frame: Array2<f32>) -> Array2<f32> {
+        let (x, y) = self.pixel_angstrom;
+        if (x / y - 1.0).abs() < 1e-4 { frame } else { resample(frame.view(), (x, y), x.min(y)) }
+    }
+
     /// Looks at a frame.
     ///
     /// # Errors
@@ -50,7 +56,7 @@ impl Eye<'_> {
         let normalised = normalise(resampled.view(), target);
         drop(resampled);
         let statistics = InputStatistics::of(frame.view(), normalised.index_axis(Axis(0), 0), target);
-        let map = match &self.onnx {
+        let map = match self.onnx {
             Some(onnx) => onnx.look(normalised.view(), target, &model.card.species)?,
             None => model.network.look(normalised.view(), target, &model.card.species),
         };

@@ -166,13 +166,12 @@ impl FileJob<'_> {
         drop(first_frame);
         let model = &choice.model;
         let threshold = settings.probability.unwrap_or(model.card.columns.probability_threshold);
+        let library = settings.onnxruntime.as_deref();
+        let onnx =
+            library.map(|library| OnnxNetwork::new(library, &model.network, self.context.threads)).transpose()?;
         let eye = Eye {
             model,
-            onnx: settings
-                .onnxruntime
-                .as_deref()
-                .map(|library| OnnxNetwork::new(library, &model.network, self.context.threads))
-                .transpose()?,
+            onnx: onnx.as_ref(),
             pixel_angstrom: pixel_size.angstrom,
             columns: ColumnSettings { probability_threshold: threshold, ..model.card.columns.clone() },
         };

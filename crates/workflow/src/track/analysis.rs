@@ -12,7 +12,6 @@ use atomlens_analysis::movie::mean_image::MeanImage;
 use atomlens_analysis::movie::occupancy::{FrameIntervals, Occupancy, OccupancySettings, settle};
 use atomlens_analysis::movie::reading::SiteReadings;
 use atomlens_analysis::movie::sites::{SiteDensity, SiteSettings, Sites};
-use atomlens_analysis::resample::resample;
 use atomlens_core::glam::DVec2;
 use atomlens_core::{DetectedColumn, SeedPath};
 use ndarray::Array2;
@@ -69,8 +68,9 @@ pub(crate) struct Analysis {
     pub(crate) events: Events,
     /// Changes of "found" and "not found", by site.
     pub(crate) naive_switches: Vec<usize>,
-    /// Mean of the frames in the coordinates of the first, and the edge of its pixels in angstrom.
+    /// Mean of the frames in the coordinates of the first.
     pub(crate) mean_image: Array2<f32>,
+    /// Edge of its pixels.
     pub(crate) pixel_angstrom: f64,
 }
 
@@ -79,12 +79,6 @@ impl Job<'_> {
     pub(crate) fn pixel_angstrom(&self) -> f64 {
         let (x, y) = self.eye.pixel_angstrom;
         x.min(y)
-    }
-
-    /// The frame on even pixels.
-    pub(crate) fn even(&self, frame: Array2<f32>) -> Array2<f32> {
-        let (x, y) = self.eye.pixel_angstrom;
-        if (x / y - 1.0).abs() < 1e-4 { frame } else { resample(frame.view(), (x, y), x.min(y)) }
     }
 
     /// Looks at every frame that was not looked at before, and follows the specimen.
@@ -115,7 +109,7 @@ impl Job<'_> {
                     for warning in warnings {
                         *followed.warnings.entry(warning).or_default() += 1;
                     }
-                    let image = self.even(frame);
+                    let image = self.eye.on_even_pixels(frame);
                     let tracker = tracker.get_or_insert_with(|| {
                         let (ny, nx) = image.dim();
                         let mut tracker = DriftTracker::new([ny, nx], self.pixel_angstrom(), DriftSettings::default());
@@ -219,7 +213,7 @@ impl Job<'_> {
             match known {
                 Some((found, _)) => match frames.frame(index)? {
                     Ok(frame) => {
-                        let image = self.even(frame);
+                        let image = self.eye.on_even_pixels(frame);
                         readings.add(&found, Some((image.view(), pixel)), |place| pose.pose.to_frame(place));
                         mean.get_or_insert_with(|| MeanImage::new(image.dim())).add(image.view(), pixel, &pose.pose);
                     }

@@ -3,11 +3,11 @@
 //! The frames come from files ([`movie`]), the analysis is the same for simulated ones ([`analysis`]); what it leaves are
 //! tables ([`tables`]), pictures and a report.
 
-mod analysis;
-mod movie;
+pub(crate) mod analysis;
+pub(crate) mod movie;
 mod reference;
 mod store;
-mod summary;
+pub(crate) mod summary;
 pub mod tables;
 mod write;
 
@@ -28,6 +28,7 @@ use self::write::Writer;
 use crate::detect::look::Eye;
 use crate::detect::{PixelSizeFrom, choose, pixel_size};
 use crate::provenance::{Entered, Provenance};
+use crate::twin::TwinCheck;
 use crate::{Context, WorkflowError};
 
 /// What the job is asked to do.
@@ -47,6 +48,8 @@ pub struct TrackSettings {
     pub lattice: Option<String>,
     /// A library of onnxruntime that computes the network in the program's stead.
     pub onnxruntime: Option<PathBuf>,
+    /// Simulated movies like this one by which the result is checked; 0 for none.
+    pub twin_movies: u32,
     /// Seed of the draws that intervals are made of.
     pub seed: u64,
     /// The folder.
@@ -69,6 +72,8 @@ pub struct TrackSummary {
     pub model_reason: String,
     /// What was found.
     pub movie: MovieSummary,
+    /// What to expect of it, from simulated movies like this one.
+    pub twin: Option<TwinCheck>,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
@@ -125,13 +130,11 @@ pub fn run(settings: &TrackSettings, context: &Context) -> Result<TrackSummary, 
         })
         .unwrap_or_else(|| FrameIntervals::even(movie.frames()));
     let model = &choice.model;
+    let library = settings.onnxruntime.as_deref();
+    let onnx = library.map(|library| OnnxNetwork::new(library, &model.network, context.threads)).transpose()?;
     let eye = Eye {
         model,
-        onnx: settings
-            .onnxruntime
-            .as_deref()
-            .map(|library| OnnxNetwork::new(library, &model.network, context.threads))
-            .transpose()?,
+        onnx: onnx.as_ref(),
         pixel_angstrom: pixel_size.angstrom,
         columns: ColumnSettings { probability_threshold: LEAST_PROBABILITY, ..model.card.columns.clone() },
     };

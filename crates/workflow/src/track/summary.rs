@@ -107,6 +107,8 @@ pub struct MovieSummary {
     pub frame_time_s: Option<f64>,
     /// Pixel size along x.
     pub pixel_size_nm: f64,
+    /// Pixel size along y.
+    pub pixel_size_y_nm: f64,
     /// Width and height.
     pub image_px: [usize; 2],
     /// The model.

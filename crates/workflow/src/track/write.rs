@@ -15,6 +15,7 @@ use crate::detect::tables::ColumnRow;
 use crate::detect::{Choice, PixelSize};
 use crate::provenance::{Provenance, write_json};
 use crate::table::write_tables;
+use crate::twin::{self, TwinCheck, TwinSource};
 
 /// Writes the results of a movie.
 pub(super) struct Writer<'a> {
@@ -124,15 +125,36 @@ impl Writer<'_> {
         write_npy(&out.join("mean_image.npy"), analysis.mean_image.view())?;
         let movie = self.summary(analysis);
         write_json(&out.join("movie.json"), &movie)?;
-        let _ = job;
+        let twin = self.twin(job, analysis)?;
         Ok(TrackSummary {
             out: out.clone(),
             report: out.join("report.html"),
             pixel_size_from: self.pixel_size.from,
             model_reason: self.choice.reason.clone(),
             movie,
+            twin,
             warnings: self.warnings(analysis),
         })
+    }
+
+    /// The check by simulated movies; none if the user does not wait for it.
+    fn twin(&self, job: &Job<'_>, analysis: &Analysis) -> Result<Option<TwinCheck>, WorkflowError> {
+        let movies = self.settings.twin_movies;
+        if movies == 0 {
+            return Ok(None);
+        }
+        let source = TwinSource::of(analysis);
+        match source.check(self.movie, job.eye, movies, twin::MOST_FRAMES, job.seed, job.context) {
+            Ok(check) => {
+                twin::write(&check, &self.settings.out)?;
+                Ok(Some(check))
+            }
+            Err(WorkflowError::Cancelled { .. }) => {
+                job.context.progress.note("stopped: the results are complete but for the check by simulated movies");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn summary(&self, analysis: &Analysis) -> MovieSummary {
@@ -144,6 +166,7 @@ impl Writer<'_> {
             untrusted_frames: analysis.followed.poses.iter().filter(|pose| !pose.trusted).count(),
             frame_time_s: analysis.occupancy.intervals.frame_time_s(),
             pixel_size_nm: 0.1 * self.pixel_size.angstrom.0,
+            pixel_size_y_nm: 0.1 * self.pixel_size.angstrom.1,
             image_px: [width, height],
             model: self.choice.name.clone(),
             neighbour_nm: 0.1 * analysis.sites.neighbour_angstrom,
