@@ -68,6 +68,39 @@ pub enum ReportError {
         /// What has nothing in it.
         what: &'static str,
     },
+    /// Arrays of a movie that do not belong together.
+    #[error(
+        "cannot draw {what} of {found_sites} sites in {found_frames} frames with probabilities of {sites} sites in \
+         {frames} frames: expected arrays [site, frame] of one shape"
+    )]
+    StatesShape {
+        /// Which array.
+        what: &'static str,
+        /// Sites that it has.
+        found_sites: usize,
+        /// Frames that it has.
+        found_frames: usize,
+        /// Sites of the movie.
+        sites: usize,
+        /// Frames of the movie.
+        frames: usize,
+    },
+    /// A list that has not as many entries as there are things that it is about.
+    #[error("cannot draw {found} {what} for {expected}: expected one for each")]
+    Count {
+        /// What the list holds.
+        what: &'static str,
+        /// How many it holds.
+        found: usize,
+        /// How many there should be.
+        expected: usize,
+    },
+    /// More frames than an animation holds.
+    #[error("an animation holds {most} frames: give every n-th frame of a longer movie")]
+    TooManyFrames {
+        /// How many it holds.
+        most: usize,
+    },
     /// A picture too small to hold anything or too large to be opened.
     #[error("cannot make a picture of {width_px} x {height_px} pixels: expected 32 to 32768 each way")]
     PictureSize {

@@ -22,19 +22,24 @@
 //! `y = j * pixel`. Structures are seen with the beam, in the same orientation as the image. Scale bars are 1, 2 or 5
 //! times a power of ten, in pm, nm or µm, and exact to a fraction of a pixel.
 
+pub mod animation;
 mod axis;
 mod base64;
 pub mod benchmark;
 pub mod canvas;
 pub mod colour;
+mod colour_bar;
 pub mod contact_sheet;
 pub mod drawing;
 pub mod element_style;
 mod error;
+mod estimate;
+pub mod event_raster;
 mod file;
 pub mod histogram;
 pub mod html;
 mod map_view;
+pub mod movie_plots;
 mod neighbours;
 pub mod overlay;
 pub mod panel;
@@ -43,21 +48,29 @@ pub mod png;
 pub mod raster;
 pub mod scale_bar;
 pub mod series;
+pub mod site_map;
+mod site_states;
 pub mod structure_view;
 mod svg;
 pub mod text;
 
+pub use animation::{Animation, AnimationFrame, AnimationSettings, AnimationSite};
 pub use axis::Scale;
 pub use colour::ColourMap;
 pub use contact_sheet::{ContactSheet, spread};
 pub use drawing::Drawing;
 pub use error::ReportError;
+pub use estimate::Estimate;
+pub use event_raster::EventRaster;
 pub use histogram::Histogram;
+pub use movie_plots::{ClassRates, DisplacementPoint, DriftPoint, RateUnit, SurvivalPoint};
 pub use overlay::{ColourBy, Mark, Overlay};
 pub use panel::Panel;
 pub use plot::Plot;
 pub use scale_bar::{length_label, short_number};
 pub use series::Series;
+pub use site_map::{MapSite, SiteMap, SiteQuantity};
+pub use site_states::SiteStates;
 pub use structure_view::{Direction, Field};
 
 pub use image::RgbImage;

@@ -12,9 +12,9 @@ use atomlens_core::DetectedColumn;
 use image::{GrayImage, RgbImage};
 use ndarray::{Array2, ArrayView2};
 
-use crate::axis::{tick_label, ticks};
 use crate::canvas::{Horizontal, Point, Rectangle, Vertical};
 use crate::colour::{BLACK, Colour, ColourMap, INK, NOT_A_NUMBER, SERIES};
+use crate::colour_bar::{ColourBar, ColourRange, LEVELS};
 use crate::drawing::{Drawing, Layer, Pixels, Shape};
 use crate::panel::{CONTRAST_PERCENT, check_size, ring_radius_px};
 use crate::text::{Paragraph, line_spacing, width};
@@ -317,7 +317,7 @@ impl Shown {
 }
 
 /// An array as grey levels between two percentiles; what is not a number is black.
-fn grey(array: &Array2<f32>) -> GrayImage {
+pub(crate) fn grey(array: &Array2<f32>) -> GrayImage {
     let between = |low, high| raster::percentiles(array.view(), low, high).unwrap_or((0.0, 0.0));
     let (low, high) = match between(CONTRAST_PERCENT.0, CONTRAST_PERCENT.1) {
         // All but a few pixels alike, as in a picture of a few dots: those are what there is to see.
@@ -331,35 +331,18 @@ fn grey(array: &Array2<f32>) -> GrayImage {
     })
 }
 
-/// Between which values a quantity is coloured.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct ColourRange {
-    pub(crate) low: f64,
-    pub(crate) high: f64,
-    /// Whether there are values above.
-    pub(crate) clipped: bool,
-}
-
 impl ColourRange {
-    /// Round ends that hold the values. A few position uncertainties or atom counts far above all others are given the
-    /// colour of the end, or they alone would have a colour of their own.
+    /// Round ends that hold the values of a quantity.
     pub(crate) fn of(quantity: ColourBy, values: &[f64]) -> ColourRange {
-        let mut sorted: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
-        sorted.sort_unstable_by(f64::total_cmp);
-        let (Some(&first), Some(&last)) = (sorted.first(), sorted.last()) else {
-            return ColourRange { low: 0.0, high: 1.0, clipped: false };
-        };
-        if quantity == ColourBy::Probability {
+        let lowest = values.iter().copied().filter(|value| value.is_finite()).reduce(f64::min);
+        match (quantity, lowest) {
             // In tenths, and at least half of a unit wide so that small differences stay small.
-            let low = ((10.0 * first + 1e-9).floor() / 10.0).clamp(0.0, 0.5);
-            return ColourRange { low, high: 1.0, clipped: false };
+            (ColourBy::Probability, Some(lowest)) => {
+                let low = ((10.0 * lowest + 1e-9).floor() / 10.0).clamp(0.0, 0.5);
+                ColourRange { low, high: 1.0, clipped: false }
+            }
+            _ => ColourRange::of_values(values, quantity == ColourBy::Atoms),
         }
-        let most = sorted[((sorted.len() - 1) as f64 * 0.98).round() as usize];
-        let upper = if last > 1.5 * most { most } else { last };
-        let low = if quantity == ColourBy::Atoms { first.floor() } else { first.min(0.0) };
-        let (_, step) = ticks(low, upper.max(low + 1e-9), 5);
-        let high = low + ((upper - low) / step - 1e-6).ceil().max(1.0) * step;
-        ColourRange { low, high, clipped: last > high }
     }
 }
 
@@ -371,9 +354,6 @@ struct Legend {
     range: Option<ColourRange>,
 }
 
-/// Number of colours that a colour bar has, so that marks of one colour can be written together.
-const LEVELS: usize = 64;
-
 impl Legend {
     fn none() -> Legend {
         Legend { shapes: Vec::new(), width_px: 0.0, height_px: 0.0, range: None }
@@ -381,11 +361,7 @@ impl Legend {
 
     fn level(&self, value: f64) -> usize {
         match self.range {
-            Some(range) => {
-                let fraction = ((value - range.low) / (range.high - range.low)).clamp(0.0, 1.0);
-                // What is not a number is taken for the lowest.
-                (fraction * (LEVELS - 1) as f64).round() as usize
-            }
+            Some(range) => range.level(value),
             None => value as usize,
         }
     }
@@ -398,43 +374,11 @@ impl Legend {
     }
 
     fn bar(range: ColourRange, quantity: ColourBy, picture: Rectangle, size: f32) -> Legend {
-        let label = quantity.label();
-        let small = 0.85 * size;
-        let left = picture.width + 0.7 * size;
         let room = picture.height.max(8.0 * size);
-        let bar = Rectangle::new(left, 0.7 * size, size, room - 1.4 * size);
-        let colours = RgbImage::from_fn(1, 256, |_, y| ColourMap::Viridis.colour(1.0 - y as f32 / 255.0));
-        let mut shapes = vec![
-            Shape::Picture { pixels: Pixels::Colour(colours), area: bar },
-            Shape::Frame { area: bar, thickness: 1.0, colour: INK },
-        ];
-        let wanted = (bar.height / (3.0 * size)).clamp(2.0, 6.0) as usize;
-        let (mut values, mut step) = ticks(range.low, range.high, wanted);
-        if quantity == ColourBy::Atoms && step < 1.0 {
-            step = 1.0;
-            values.retain(|value| (value - value.round()).abs() < 1e-6);
-        }
-        if range.clipped && values.last().is_none_or(|last| range.high - last > 0.01 * step) {
-            values.retain(|value| range.high - value > 0.6 * step);
-            values.push(range.high);
-        }
-        let mut widest = 0.0_f32;
-        for value in values {
-            let fraction = (value - range.low) / (range.high - range.low);
-            let y = bar.y + bar.height * (1.0 - fraction as f32);
-            let end = range.clipped && range.high - value < 0.01 * step;
-            let number = format!("{}{}", if end { "≥ " } else { "" }, tick_label(value, step));
-            let right = bar.x + bar.width;
-            shapes.push(Shape::rectangle(Rectangle::new(right, y - 0.5, 0.25 * size, 1.0), INK));
-            let at = Point::new(right + 0.45 * size, y);
-            shapes.push(Shape::text(&number, small, INK, (Horizontal::Left, Vertical::Middle), at));
-            widest = widest.max(width(&number, small));
-        }
-        let fit = (bar.height / width(label, size).max(1.0)).min(1.0);
-        let middle = bar.x + bar.width + 0.45 * size + widest + 1.0 * size;
-        let at = Point::new(middle, bar.y + 0.5 * bar.height);
-        shapes.push(Shape::text_upwards(label, fit * size, INK, (Horizontal::Centre, Vertical::Middle), at));
-        Legend { shapes, width_px: middle + 0.9 * size - picture.width, height_px: room, range: Some(range) }
+        let area = Rectangle::new(picture.width + 0.7 * size, 0.7 * size, size, room - 1.4 * size);
+        let ColourBar { shapes, right } =
+            ColourBar::new(range, quantity.label(), quantity == ColourBy::Atoms, area, size);
+        Legend { shapes, width_px: right - picture.width, height_px: room, range: Some(range) }
     }
 
     fn names(entries: Vec<(usize, String, usize)>, picture: Rectangle, size: f32) -> Legend {

@@ -13,7 +13,7 @@ use crate::drawing::{Drawing, Layer, Shape};
 use crate::panel::{check_size, text_size};
 use crate::scale_bar::short_number;
 use crate::series::{Series, Style, marker};
-use crate::text::{line_spacing, width};
+use crate::text::{Paragraph, line_spacing, width};
 
 /// A plot of one or more series over common axes.
 ///
@@ -35,6 +35,8 @@ pub struct Plot {
     x_scale: Scale,
     y_scale: Scale,
     x_whole: bool,
+    /// What stands below the whole numbers of the x axis instead of them.
+    x_categories: Vec<String>,
     /// Height over width of the frame, and 0.58 of the drawing's width without it.
     frame_ratio: Option<f32>,
 }
@@ -59,6 +61,7 @@ impl Plot {
             x_scale: Scale::Linear,
             y_scale: Scale::Linear,
             x_whole: false,
+            x_categories: Vec::new(),
             frame_ratio: None,
         }
     }
@@ -107,6 +110,14 @@ impl Plot {
     /// Writes whole numbers alone along the x axis, as for frames.
     pub fn x_whole(mut self) -> Plot {
         self.x_whole = true;
+        self
+    }
+
+    /// Writes names along the x axis, that of the first at 0, of the second at 1 and so on; long ones are broken into
+    /// lines.
+    pub fn x_categories(mut self, names: impl IntoIterator<Item = String>) -> Plot {
+        self.x_categories = names.into_iter().collect();
+        self.x_range = Some((-0.5, self.x_categories.len().max(1) as f64 - 0.5));
         self
     }
 
@@ -168,7 +179,11 @@ impl Plot {
         let wanted = (width_px as f32 / (3.2 * size)) as usize;
         // Steps of one or more: no more numbers than the range is long.
         let wanted = if self.x_whole { wanted.min((x_range.1 - x_range.0) as usize) } else { wanted };
-        let x_marks = self.x_scale.marks(x_range.0, x_range.1, wanted);
+        let x_marks = if self.x_categories.is_empty() {
+            self.x_scale.marks(x_range.0, x_range.1, wanted)
+        } else {
+            Marks { labelled: Vec::new(), minor: Vec::new() }
+        };
         let y_marks = self.y_scale.marks(y_range.0, y_range.1, 6);
         let widest = y_marks.labelled.iter().map(|(_, label)| width(label, small)).fold(0.0, f32::max);
 
@@ -187,9 +202,13 @@ impl Plot {
         let inner_height = self.frame_ratio.map_or(width_px as f32 * 0.58, |ratio| ratio * inner_width).round();
         let frame = Rectangle::new(left, top, inner_width, inner_height);
         let legend = self.legend_rows(small, width_px as f32 - left);
-        let height = top + inner_height + 2.9 * size + legend.len() as f32 * line_spacing(small) + 0.3 * size;
+        let room = inner_width / self.x_categories.len().max(1) as f32 - 0.3 * size;
+        let names: Vec<Paragraph> =
+            self.x_categories.iter().map(|name| Paragraph::fit(name, small, room.max(small))).collect();
+        let foot = self.foot(&names, size);
+        let height = top + inner_height + foot + legend.len() as f32 * line_spacing(small) + 0.3 * size;
         let height_px = check_size(width_px, height as u32)?;
-        let layout = Layout { plot: self, frame, size, x_range, y_range };
+        let layout = Layout { plot: self, frame, size, x_range, y_range, names };
 
         let mut title = Vec::new();
         if !self.title.is_empty() {
@@ -215,7 +234,7 @@ impl Plot {
             Layer::new("frame", vec![Shape::Frame { area: frame, thickness: 1.0, colour: INK }]),
             Layer::new("points", marks),
             Layer::new("values", numbers),
-            Layer::new("legend", self.legend(&legend, frame, size)),
+            Layer::new("legend", self.legend(&legend, frame, foot, size)),
         ];
         Ok(Drawing { width_px, height_px, layers })
     }
@@ -246,10 +265,19 @@ impl Plot {
         rows
     }
 
-    fn legend(&self, rows: &[Vec<usize>], frame: Rectangle, size: f32) -> Vec<Shape> {
+    /// Height of what stands between the frame and the legend.
+    fn foot(&self, names: &[Paragraph], size: f32) -> f32 {
+        if names.is_empty() {
+            return 2.9 * size;
+        }
+        let label = if self.x_label.is_empty() { 0.0 } else { 1.45 * size };
+        names.iter().map(|name| name.height_px() as f32).fold(0.0, f32::max) + 0.9 * size + label
+    }
+
+    fn legend(&self, rows: &[Vec<usize>], frame: Rectangle, foot: f32, size: f32) -> Vec<Shape> {
         let small = 0.85 * size;
         let mut shapes = Vec::new();
-        let mut row_middle = frame.y + frame.height + 2.9 * size + 0.5 * line_spacing(small);
+        let mut row_middle = frame.y + frame.height + foot + 0.5 * line_spacing(small);
         for row in rows {
             let mut x = frame.x;
             for &index in row {
@@ -289,6 +317,8 @@ struct Layout<'a> {
     size: f32,
     x_range: (f64, f64),
     y_range: (f64, f64),
+    /// Names along the x axis.
+    names: Vec<Paragraph>,
 }
 
 impl Layout<'_> {
@@ -320,6 +350,13 @@ impl Layout<'_> {
             let at = Point::new(x, below + 0.35 * size);
             shapes.push(Shape::text(label, small, INK, (Horizontal::Centre, Vertical::Top), at));
         }
+        for (index, name) in self.names.iter().enumerate() {
+            let x = self.x(index as f64);
+            for (number, line) in name.lines.iter().enumerate() {
+                let at = Point::new(x, below + 0.45 * size + number as f32 * line_spacing(name.size_px));
+                shapes.push(Shape::text(line, name.size_px, INK, (Horizontal::Centre, Vertical::Top), at));
+            }
+        }
         for (value, label) in &y_marks.labelled {
             let y = self.y(*value);
             shapes.push(level(y, GRID));
@@ -331,7 +368,10 @@ impl Layout<'_> {
         }
         // Labels are set smaller where they would be longer than the axis has room.
         let fit = |label: &str, room: f32| size * (room / width(label, size).max(1.0)).min(1.0);
-        let at = Point::new(frame.x + 0.5 * frame.width, below + 1.45 * size);
+        let at = match self.names.is_empty() {
+            true => Point::new(frame.x + 0.5 * frame.width, below + 1.45 * size),
+            false => Point::new(frame.x + 0.5 * frame.width, below + self.plot.foot(&self.names, size) - 1.45 * size),
+        };
         let label = &self.plot.x_label;
         shapes.push(Shape::text(label, fit(label, frame.width), INK, (Horizontal::Centre, Vertical::Top), at));
         let at = Point::new(0.75 * size, frame.y + 0.5 * frame.height);

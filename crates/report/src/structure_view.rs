@@ -52,25 +52,31 @@ impl Field {
         Field::new(-half_x, grid.field_x_angstrom() - half_x, -half_y, grid.field_y_angstrom() - half_y)
     }
 
+    /// All places that are finite, with a margin; one angstrom each way about the origin without places.
+    pub fn around_places(places_angstrom: impl IntoIterator<Item = (f64, f64)>, margin_angstrom: f64) -> Field {
+        let finite = places_angstrom.into_iter().filter(|(x, y)| x.is_finite() && y.is_finite());
+        let tight = finite.map(|(x, y)| Field::new(x, x, y, y)).reduce(|a, b| {
+            Field::new(
+                a.x_low_angstrom.min(b.x_low_angstrom),
+                a.x_high_angstrom.max(b.x_high_angstrom),
+                a.y_low_angstrom.min(b.y_low_angstrom),
+                a.y_high_angstrom.max(b.y_high_angstrom),
+            )
+        });
+        tight.map_or(Field::new(-1.0, 1.0, -1.0, 1.0), |field| {
+            Field::new(
+                field.x_low_angstrom - margin_angstrom,
+                field.x_high_angstrom + margin_angstrom,
+                field.y_low_angstrom - margin_angstrom,
+                field.y_high_angstrom + margin_angstrom,
+            )
+        })
+    }
+
     /// All atoms seen from a direction, with a margin; one angstrom each way about the origin without atoms.
     pub fn around(structure: &Structure, direction: Direction, margin_angstrom: f64) -> Field {
         let balls = balls(structure, direction);
-        let Some(first) = balls.first() else { return Field::new(-1.0, 1.0, -1.0, 1.0) };
-        let start = Field::new(first.x, first.x, first.y, first.y);
-        let tight = balls.iter().fold(start, |field, ball| {
-            Field::new(
-                field.x_low_angstrom.min(ball.x),
-                field.x_high_angstrom.max(ball.x),
-                field.y_low_angstrom.min(ball.y),
-                field.y_high_angstrom.max(ball.y),
-            )
-        });
-        Field::new(
-            tight.x_low_angstrom - margin_angstrom,
-            tight.x_high_angstrom + margin_angstrom,
-            tight.y_low_angstrom - margin_angstrom,
-            tight.y_high_angstrom + margin_angstrom,
-        )
+        Field::around_places(balls.iter().map(|ball| (ball.x, ball.y)), margin_angstrom)
     }
 
     /// Width in angstrom.

@@ -15,7 +15,7 @@ use crate::scale_bar::short_number;
 use crate::{ReportError, file};
 
 /// A page holds at most so many bytes of pictures and so many columns to point at.
-const MOST_PICTURE_BYTES: usize = 40_000_000;
+pub(crate) const MOST_PICTURE_BYTES: usize = 40_000_000;
 const MOST_COLUMNS: usize = 400_000;
 
 /// What a report is made of.
@@ -134,7 +134,7 @@ pub struct ModelTable {
 }
 
 /// A warning and where it belongs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Warning {
     /// The file, and the frame if it is one frame's; empty for the whole run.
     pub place: String,

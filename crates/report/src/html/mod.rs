@@ -1,14 +1,21 @@
 //! Pages that stand by themselves: one HTML file with its pictures, styles and scripts inside, which opens without a
 //! network and asks for nothing from elsewhere (a content security policy in the page forbids it).
 
+mod comparison;
 mod detection;
+mod movie;
+mod movie_viewer;
 mod picture;
 mod sections;
 mod statistics;
 mod training;
 mod viewer;
 
+pub(crate) use statistics::median;
+
+pub use comparison::{ComparisonReport, Condition, RateDifference};
 pub use detection::{DetectionReport, FileReport, FrameReport, ModelCard, ModelTable, SpacingCheck, Warning};
+pub use movie::{Hops, MovieFacts, MovieFrame, MovieReport, MovieSite, SelfCheck, SelfCheckRow};
 pub use picture::{FramePicture, MOST_PICTURES, largest_side_px, picture_step};
 pub use training::{DoseValidation, TrainingCurves, TrainingState, TrainingStep, Validation};
 

@@ -100,7 +100,7 @@ fn shown_note(file: &FileReport, shown: &[(&FrameReport, &FramePicture)]) -> Str
 }
 
 /// 2nd, 3rd, 11th.
-fn nth(number: usize) -> String {
+pub(crate) fn nth(number: usize) -> String {
     let ending = match (number % 10, number % 100) {
         (_, 11..=13) => "th",
         (1, _) => "st",

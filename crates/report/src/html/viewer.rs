@@ -8,8 +8,9 @@ use super::detection::{FileReport, FrameReport};
 use super::picture::FramePicture;
 use super::statistics::median;
 use crate::colour::ColourMap;
+use crate::colour_bar::ColourRange;
 use crate::neighbours::nearest_distances;
-use crate::overlay::{ColourBy, ColourRange, species_colour};
+use crate::overlay::{ColourBy, species_colour};
 use crate::scale_bar::{length_label, round_length, short_number};
 use crate::{base64, svg};
 
@@ -141,12 +142,12 @@ fn radius_nm(frames: &[(&FrameReport, &FramePicture)], picture: &FramePicture) -
     median(&distances).map_or(largest, |distance| (distance / 3.0).clamp(0.002 * picture.width_nm, largest))
 }
 
-fn address(png: &[u8]) -> String {
+pub(crate) fn address(png: &[u8]) -> String {
     format!("data:image/png;base64,{}", base64::encode(png))
 }
 
 /// Rounded to decimals; what is not finite stays so and is written as `null`.
-fn rounded(value: f64, decimals: i32) -> f64 {
+pub(crate) fn rounded(value: f64, decimals: i32) -> f64 {
     let scale = 10.0_f64.powi(decimals);
     (value * scale).round() / scale
 }

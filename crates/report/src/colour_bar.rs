@@ -1,0 +1,96 @@
+//! Colour bars beside a picture, and the range of values that they stand for.
+
+use image::RgbImage;
+
+use crate::axis::{tick_label, ticks};
+use crate::canvas::{Horizontal, Point, Rectangle, Vertical};
+use crate::colour::{ColourMap, INK};
+use crate::drawing::{Pixels, Shape};
+use crate::text::width;
+
+/// Number of colours that a colour bar has, so that marks of one colour can be written together.
+pub(crate) const LEVELS: usize = 64;
+
+/// Between which values a quantity is coloured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct ColourRange {
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+    /// Whether there are values above.
+    pub(crate) clipped: bool,
+}
+
+impl ColourRange {
+    /// Round ends that hold the values, from zero on where none is negative unless `from_lowest`. A few values far
+    /// above all others are given the colour of the end, or they alone would have a colour of their own.
+    pub(crate) fn of_values(values: &[f64], from_lowest: bool) -> ColourRange {
+        let mut sorted: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let (Some(&first), Some(&last)) = (sorted.first(), sorted.last()) else {
+            return ColourRange { low: 0.0, high: 1.0, clipped: false };
+        };
+        let most = sorted[((sorted.len() - 1) as f64 * 0.98).round() as usize];
+        let upper = if last > 1.5 * most { most } else { last };
+        let low = if from_lowest { first.floor() } else { first.min(0.0) };
+        let (_, step) = ticks(low, upper.max(low + 1e-9), 5);
+        let high = low + ((upper - low) / step - 1e-6).ceil().max(1.0) * step;
+        ColourRange { low, high, clipped: last > high }
+    }
+
+    /// How far along the range a value lies, 0 to 1.
+    pub(crate) fn fraction(&self, value: f64) -> f64 {
+        ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
+    }
+
+    /// The step of the colour bar in which a value lies; what is not a number is taken for the lowest.
+    pub(crate) fn level(&self, value: f64) -> usize {
+        (self.fraction(value) * (LEVELS - 1) as f64).round() as usize
+    }
+}
+
+/// A colour bar with its numbers and label.
+pub(crate) struct ColourBar {
+    pub(crate) shapes: Vec<Shape>,
+    /// Its right edge.
+    pub(crate) right: f32,
+}
+
+impl ColourBar {
+    /// A bar of *viridis* that fills `area`, numbers and the label, which runs upwards, to the right of it. `whole` is
+    /// for quantities that are counted.
+    pub(crate) fn new(range: ColourRange, label: &str, whole: bool, area: Rectangle, size: f32) -> ColourBar {
+        let small = 0.85 * size;
+        let colours = RgbImage::from_fn(1, 256, |_, y| ColourMap::Viridis.colour(1.0 - y as f32 / 255.0));
+        let mut shapes = vec![
+            Shape::Picture { pixels: Pixels::Colour(colours), area },
+            Shape::Frame { area, thickness: 1.0, colour: INK },
+        ];
+        let wanted = (area.height / (3.0 * size)).clamp(2.0, 6.0) as usize;
+        let (mut values, mut step) = ticks(range.low, range.high, wanted);
+        if whole && step < 1.0 {
+            step = 1.0;
+            values.retain(|value| (value - value.round()).abs() < 1e-6);
+        }
+        if range.clipped && values.last().is_none_or(|last| range.high - last > 0.01 * step) {
+            values.retain(|value| range.high - value > 0.6 * step);
+            values.push(range.high);
+        }
+        let mut widest = 0.0_f32;
+        let right = area.x + area.width;
+        for value in values {
+            let y = area.y + area.height * (1.0 - range.fraction(value) as f32);
+            let end = range.clipped && range.high - value < 0.01 * step;
+            let number = format!("{}{}", if end { "≥ " } else { "" }, tick_label(value, step));
+            shapes.push(Shape::rectangle(Rectangle::new(right, y - 0.5, 0.25 * size, 1.0), INK));
+            let at = Point::new(right + 0.45 * size, y);
+            shapes.push(Shape::text(&number, small, INK, (Horizontal::Left, Vertical::Middle), at));
+            widest = widest.max(width(&number, small));
+        }
+        // Half a line more than the bar is high, as the numbers at its ends reach so far.
+        let fit = ((area.height + 0.5 * size) / width(label, size).max(1.0)).min(1.0);
+        let middle = right + 0.45 * size + widest + size;
+        let at = Point::new(middle, area.y + 0.5 * area.height);
+        shapes.push(Shape::text_upwards(label, fit * size, INK, (Horizontal::Centre, Vertical::Middle), at));
+        ColourBar { shapes, right: middle + 0.9 * size }
+    }
+}
