@@ -5,6 +5,7 @@
 //! times in frames unless a name says otherwise. Everything here streams: it is given one frame after the other and
 //! keeps what does not grow with their number, sites and open tracks aside.
 
+pub mod comparison;
 pub mod drift;
 pub mod events;
 pub mod mean_image;

@@ -1,0 +1,57 @@
+//! Sites dealt out anew to both conditions.
+
+use atomlens_core::SeedPath;
+use rand::RngExt;
+
+/// Ratio of the sums of some sites, and its variance.
+fn ratio(sums: impl Iterator<Item = [f64; 2]> + Clone) -> [f64; 2] {
+    let (mut y, mut x, mut count) = (0.0, 0.0, 0.0);
+    for site in sums.clone() {
+        y += site[0];
+        x += site[1];
+        count += 1.0;
+    }
+    let ratio = y / x;
+    let square: f64 = sums.map(|site| (site[0] - ratio * site[1]).powi(2)).sum();
+    [ratio, square * count / (count - 1.0) / (x * x)]
+}
+
+/// The share of deals whose studentised difference is at least as far from 0 as `statistic`, which counts as one of them.
+pub(super) fn p_value(a: &[[f64; 2]], b: &[[f64; 2]], statistic: f64, permutations: usize, seed: SeedPath) -> f64 {
+    if a.len() < 2 || b.len() < 2 || !statistic.is_finite() {
+        return f64::NAN;
+    }
+    let mut random = seed.stream();
+    let mut pool: Vec<[f64; 2]> = a.iter().chain(b).copied().collect();
+    let fewer = a.len().min(b.len());
+    let mut extreme = 1_usize;
+    for _ in 0..permutations {
+        // The first part of a shuffle (Fisher and Yates) is a random choice.
+        for place in 0..fewer {
+            let other = random.random_range(place..pool.len());
+            pool.swap(place, other);
+        }
+        let (one, other) = pool.split_at(fewer);
+        let ([first, first_variance], [second, second_variance]) =
+            (ratio(one.iter().copied()), ratio(other.iter().copied()));
+        let drawn = (second - first) / (first_variance + second_variance).sqrt();
+        // A deal in which nothing is defined says nothing against the null.
+        extreme += usize::from(!(drawn.abs() < statistic.abs() - 1e-12));
+    }
+    extreme as f64 / (permutations + 1) as f64
+}
+
+/// P-values adjusted for their number (S. Holm, *Scand. J. Stat.* 6, 65 (1979), jstor:4615733): the probability that any
+/// difference among true null hypotheses is called at a level is at most that level, whatever their dependence. Those that
+/// are NaN stay so and do not count.
+pub fn holm(p_values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p_values.len()).filter(|index| p_values[*index].is_finite()).collect();
+    order.sort_by(|a, b| p_values[*a].total_cmp(&p_values[*b]));
+    let mut adjusted = vec![f64::NAN; p_values.len()];
+    let mut largest = 0.0_f64;
+    for (rank, index) in order.iter().enumerate() {
+        largest = largest.max(p_values[*index] * (order.len() - rank) as f64).min(1.0);
+        adjusted[*index] = largest;
+    }
+    adjusted
+}
