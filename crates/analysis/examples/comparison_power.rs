@@ -121,7 +121,12 @@ fn normal(random: &mut RandomStream) -> f64 {
     StandardNormal.sample(random)
 }
 
-fn simulated(options: &Options, frames: usize, factor: f64, seed: SeedPath) -> Result<Movie, Box<dyn std::error::Error>> {
+fn simulated(
+    options: &Options,
+    frames: usize,
+    factor: f64,
+    seed: SeedPath,
+) -> Result<Movie, Box<dyn std::error::Error>> {
     let mut random = seed.stream();
     let class: Vec<usize> =
         CLASSES.iter().enumerate().flat_map(|(class, (_, sites, _))| std::iter::repeat_n(class, *sites)).collect();
@@ -136,7 +141,15 @@ fn simulated(options: &Options, frames: usize, factor: f64, seed: SeedPath) -> R
         };
         let probability = filled.mapv(|filled| f32::from(u8::from(filled)));
         let classes = vec![Doubt::NONE; CLASSES.len()];
-        return Ok(Movie { class, probability, loss: change(true), gain: change(false), steps, total: Doubt::NONE, classes });
+        return Ok(Movie {
+            class,
+            probability,
+            loss: change(true),
+            gain: change(false),
+            steps,
+            total: Doubt::NONE,
+            classes,
+        });
     }
     let evidence_of = |mean: f64, random: &mut RandomStream| (1.7 * (mean + normal(random)) - 0.4) as f32;
     let evidence = filled.mapv(|filled| evidence_of(if filled { options.separation } else { 0.0 }, &mut random));
@@ -155,8 +168,7 @@ fn simulated(options: &Options, frames: usize, factor: f64, seed: SeedPath) -> R
     let doubt = |switching: &atomlens_analysis::movie::occupancy::SwitchingEstimate| {
         Doubt::of(&switching.switches, &switching.occupancy)
     };
-    let classes =
-        occupancy.classes.iter().map(|class| class.switching.as_ref().map_or(Doubt::NONE, doubt)).collect();
+    let classes = occupancy.classes.iter().map(|class| class.switching.as_ref().map_or(Doubt::NONE, doubt)).collect();
     Ok(Movie {
         class,
         probability: occupancy.probability,
@@ -294,7 +306,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 found.shared / n,
                 found.detection / n,
                 found.floor / n,
-                if found.bootstrap > 0 || (options.bootstrap && name == "all") { format!("bootstrap {}", found.bootstrap) } else { String::new() },
+                if found.bootstrap > 0 || (options.bootstrap && name == "all") {
+                    format!("bootstrap {}", found.bootstrap)
+                } else {
+                    String::new()
+                },
             );
         }
     }

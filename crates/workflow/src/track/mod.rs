@@ -4,8 +4,10 @@
 //! tables ([`tables`]), pictures and a report.
 
 pub(crate) mod analysis;
+mod conclusions;
 pub(crate) mod movie;
 mod reference;
+mod report;
 mod store;
 pub(crate) mod summary;
 pub mod tables;

@@ -1,10 +1,12 @@
 //! What the analysis of a movie leaves behind.
 
+use atomlens_analysis::movie::tracks::motion::MeanSquare;
 use atomlens_analysis::movie::tracks::{Linker, TrackSettings as LinkSettings};
 use atomlens_formats::write_npy;
 
 use super::analysis::{Analysis, Columns, Followed, Job};
 use super::movie::Movie;
+use super::report::Pictures;
 use super::store::Stored;
 use super::summary::{DetectorSummary, MovieSummary, SignalSummary};
 use super::tables::{self, TrackRow, TrackSummaryRow};
@@ -25,6 +27,21 @@ pub(super) struct Writer<'a> {
     pub(super) source: &'a Source,
     pub(super) choice: &'a Choice,
     pub(super) pixel_size: &'a PixelSize,
+}
+
+/// Columns that were followed.
+pub(super) struct Tracks {
+    pub(super) mean_square: MeanSquare,
+    tracks: Vec<TrackSummaryRow>,
+}
+
+impl Tracks {
+    /// Error of localisation in each direction: the median over the tracks that were long enough to tell.
+    pub(super) fn localisation_angstrom(&self) -> Option<f64> {
+        let mut errors: Vec<f64> = self.tracks.iter().filter_map(|track| track.localisation_nm).collect();
+        errors.sort_by(f64::total_cmp);
+        errors.get(errors.len() / 2).map(|error| 10.0 * error)
+    }
 }
 
 /// Rows on their way into a table.
@@ -67,8 +84,8 @@ impl Writer<'_> {
         write_tables(&self.settings.out, name, || Ok(Box::new(rows().map(Ok))))
     }
 
-    /// Links columns, writing where each was, and answers with the tracks and the linker for what it summed.
-    fn tracks(&self, analysis: &Analysis, stored: &Stored) -> Result<(Linker, Vec<TrackSummaryRow>), WorkflowError> {
+    /// Links columns, writing where each was.
+    fn tracks(&self, analysis: &Analysis, stored: &Stored) -> Result<Tracks, WorkflowError> {
         let settings = LinkSettings {
             largest_step_angstrom: 0.4 * analysis.sites.neighbour_angstrom,
             least_probability: self.choice.model.card.columns.probability_threshold,
@@ -104,7 +121,7 @@ impl Writer<'_> {
         ended.extend(linker.finish().iter().map(tables::track_summary));
         ended.sort_by_key(|row| row.track);
         self.table("track_summaries", || ended.iter().cloned())?;
-        Ok((linker, ended))
+        Ok(Tracks { mean_square: linker.mean_square().clone(), tracks: ended })
     }
 
     /// Writes everything; the report comes last.
@@ -121,19 +138,22 @@ impl Writer<'_> {
         self.table("occupancy", || tables::occupancy(analysis))?;
         self.table("events", || tables::events(analysis).into_iter())?;
         self.table("hops", || tables::hops(analysis).into_iter())?;
-        let (_linker, _tracks) = self.tracks(analysis, stored)?;
+        let tracks = self.tracks(analysis, stored)?;
         write_npy(&out.join("mean_image.npy"), analysis.mean_image.view())?;
         let movie = self.summary(analysis);
         write_json(&out.join("movie.json"), &movie)?;
+        let warnings = self.warnings(analysis);
+        let pictures = Pictures { writer: self, job, analysis, summary: &movie, warnings: &warnings };
         let twin = self.twin(job, analysis)?;
+        let report = pictures.write(&tracks, twin.as_ref())?;
         Ok(TrackSummary {
             out: out.clone(),
-            report: out.join("report.html"),
+            report,
             pixel_size_from: self.pixel_size.from,
             model_reason: self.choice.reason.clone(),
             movie,
             twin,
-            warnings: self.warnings(analysis),
+            warnings,
         })
     }
 

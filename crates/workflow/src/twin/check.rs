@@ -5,7 +5,7 @@ use atomlens_analysis::movie::events::EventKind;
 use atomlens_analysis::reliability::Fraction;
 use atomlens_core::glam::DVec2;
 
-use super::{TwinMovie, TwinRow};
+use super::{RATE_BIAS, TwinMovie, TwinRow};
 use crate::WorkflowError;
 use crate::track::analysis::{Analysis, Columns};
 
@@ -198,7 +198,7 @@ impl Tally {
         if self.true_switches > 0 {
             let (bias, ends) = self.bias();
             let meaning = "switches found less those that happened, by the latter";
-            number("bias of the switching rate", bias, ends, "%", meaning);
+            number(RATE_BIAS, bias, ends, "%", meaning);
             let naive = 100.0 * (self.naive_switches as f64 / self.true_switches as f64 - 1.0);
             number("bias of counting detections", naive, None, "%", "what a naive count makes of the same frames");
             let held = self.switches.iter().filter(|([_, low, high], truth)| (*low..=*high).contains(&(*truth as f64)));

@@ -31,6 +31,9 @@ use crate::{Context, WorkflowError};
 /// Frames that a twin is learned from, at most; more say no more.
 const MOST_LEARNED: usize = 300;
 
+/// What the bias of the number of switches is called in the rows.
+pub(crate) const RATE_BIAS: &str = "bias of the switching rate";
+
 /// What the job is asked to do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TwinSettings {

@@ -163,7 +163,12 @@ pub struct GroupEstimate {
 
 impl GroupEstimate {
     /// The sites `members` of a condition; `None` if they were never in the state that the quantity asks for.
-    pub fn of(condition: &Condition<'_>, members: &[usize], quantity: Quantity, doubt: &Doubt) -> Option<GroupEstimate> {
+    pub fn of(
+        condition: &Condition<'_>,
+        members: &[usize],
+        quantity: Quantity,
+        doubt: &Doubt,
+    ) -> Option<GroupEstimate> {
         variance::estimated(condition, members, quantity, doubt)
     }
 

@@ -80,8 +80,7 @@ pub(super) fn estimated(
     };
     let floor = (least - seen - detection).max(0.0);
     let by = |part: f64| part / (x * x);
-    let variance =
-        Variance { sites: by(between), shared: by(shared), detection: by(detection), floor: by(floor) };
+    let variance = Variance { sites: by(between), shared: by(shared), detection: by(detection), floor: by(floor) };
     let degrees_of_freedom = degrees_of_freedom(&residuals);
     let widening = if sums.len() > 1 { student_quantile(degrees_of_freedom) / NORMAL_QUANTILE } else { 1.0 };
     let widened = variance.total() * widening * widening;
@@ -102,12 +101,7 @@ fn mean_step(condition: &Condition<'_>) -> Option<f64> {
 /// The variance of the sum over sites and frames that comes of sites being correlated with one another: that of sums over
 /// moving blocks of frames, less what single sites give. Residuals are those from a site's own rate. What is within the
 /// noise of this estimate is drawn towards 0. Also the length of the blocks.
-fn shared_in_time(
-    condition: &Condition<'_>,
-    members: &[usize],
-    quantity: Quantity,
-    sums: &[[f64; 2]],
-) -> (f64, f64) {
+fn shared_in_time(condition: &Condition<'_>, members: &[usize], quantity: Quantity, sums: &[[f64; 2]]) -> (f64, f64) {
     let frames = condition.probability.ncols();
     let first = usize::from(quantity.is_rate());
     let length = frames.saturating_sub(first);
@@ -204,7 +198,8 @@ mod tests {
     #[test]
     fn quantiles_of_tables() {
         // Student's t, two-sided 5 % (any table): 12.706, 4.303, 2.571, 2.228, 2.042, 1.984.
-        for (degrees, quantile) in [(1.0, 12.706), (2.0, 4.303), (5.0, 2.571), (10.0, 2.228), (30.0, 2.042), (100.0, 1.984)]
+        for (degrees, quantile) in
+            [(1.0, 12.706), (2.0, 4.303), (5.0, 2.571), (10.0, 2.228), (30.0, 2.042), (100.0, 1.984)]
         {
             let found = student_quantile(degrees);
             assert!((found - quantile).abs() < 1e-3, "{degrees}: {found}");
