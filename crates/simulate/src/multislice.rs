@@ -291,6 +291,27 @@ impl<T: Real> ExitWave<T> {
         Ok(ExitWave { limit, spectrum, energy_ev })
     }
 
+    /// The wave of a specimen that is this one's in some places and another's elsewhere: this wave where `share_of_other`,
+    /// shape `[y, x]`, is 0, the other where it is 1. Waves of thin specimens that differ in some columns differ near
+    /// those columns only, so that two of them stand for any choice among the columns.
+    ///
+    /// # Errors
+    /// Waves of different grids, or shares that do not have their shape.
+    pub fn blended(&self, other: &ExitWave<T>, share_of_other: &Array2<T>) -> Result<ExitWave<T>, SimulateError> {
+        let mut wave = self.wave();
+        let other = other.wave();
+        for (found_y, found_x) in [other.dim(), share_of_other.dim()] {
+            if (found_y, found_x) != wave.dim() {
+                let (expected_y, expected_x) = wave.dim();
+                return Err(SimulateError::Shape { found_y, found_x, expected_y, expected_x });
+            }
+        }
+        ndarray::Zip::from(&mut wave).and(&other).and(share_of_other).for_each(|wave, &other, &share| {
+            *wave = *wave + (other - *wave) * share;
+        });
+        ExitWave::from_wave(&wave, self.grid(), self.energy_ev)
+    }
+
     /// Sampling of the wave.
     pub fn grid(&self) -> Grid {
         self.limit.grid

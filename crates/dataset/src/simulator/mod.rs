@@ -160,6 +160,18 @@ impl Simulator {
         beam_tilt_mrad: [f64; 2],
         seed: SeedPath,
     ) -> Result<Vec<ExitWave<f32>>, DatasetError> {
+        self.waves_of_some(structure, &|_| true, energy_kev, beam_tilt_mrad, seed)
+    }
+
+    /// The same of some of its atoms, by their indices; those that are kept are displaced as they are in the whole.
+    pub(crate) fn waves_of_some(
+        &self,
+        structure: &Structure,
+        is_kept: &dyn Fn(usize) -> bool,
+        energy_kev: f64,
+        beam_tilt_mrad: [f64; 2],
+        seed: SeedPath,
+    ) -> Result<Vec<ExitWave<f32>>, DatasetError> {
         let settings = &self.recipe.wave;
         let multislice = Multislice {
             energy_ev: energy_kev * 1e3,
@@ -176,8 +188,15 @@ impl Simulator {
         let [field_x, field_y, _] = structure.cell.map_or([0.0; 3], |cell| cell.lengths_angstrom());
         let (nx, ny) = (pixels(field_x), pixels(field_y));
         thermal::configurations(structure, &self.recipe.specimen.thermal, seed)?
-            .iter()
-            .map(|structure| Ok(multislice.exit_wave(&folded(structure), nx, ny)?))
+            .into_iter()
+            .map(|mut structure| {
+                let mut index = 0;
+                structure.atoms.retain(|_| {
+                    index += 1;
+                    is_kept(index - 1)
+                });
+                Ok(multislice.exit_wave(&folded(&structure), nx, ny)?)
+            })
             .collect()
     }
 

@@ -10,7 +10,7 @@ use rand::RngExt;
 use super::EdgeSettings;
 
 /// Most atoms that a thinned column keeps.
-const FEW: usize = 3;
+pub(super) const FEW: usize = 3;
 
 /// Takes columns away or thins them; what was drawn may be nothing.
 pub(super) fn thin(specimen: &mut Specimen, settings: &EdgeSettings, seed: SeedPath) {
@@ -51,7 +51,7 @@ pub(super) fn thin(specimen: &mut Specimen, settings: &EdgeSettings, seed: SeedP
     specimen.columns = Column::gather(&mut specimen.structure, &roles);
 }
 
-fn edge_columns(columns: &[Column]) -> Vec<usize> {
+pub(super) fn edge_columns(columns: &[Column]) -> Vec<usize> {
     let of_specimen: Vec<usize> =
         (0..columns.len()).filter(|&index| columns[index].role == ColumnRole::Specimen).collect();
     let distance = |a: usize, b: usize| {

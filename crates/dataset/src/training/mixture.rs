@@ -23,7 +23,7 @@ macro_rules! bundled {
 }
 
 /// The mixtures that come with the program: name and text.
-pub const MIXTURES: [Bundled; 3] = bundled!["metal-particles", "single-layers", "layer-series"];
+pub const MIXTURES: [Bundled; 4] = bundled!["metal-particles", "metal-movies", "single-layers", "layer-series"];
 
 /// The recipes that they name.
 const RECIPES: [Bundled; 6] = bundled![
@@ -50,6 +50,8 @@ pub struct Mixture {
     pub images_per_wave: u64,
     /// Distance between the pixels of the camera, drawn for every image, in angstrom.
     pub pixel_size_angstrom: Distribution,
+    /// Where a pair shows frames of a movie rather than one image.
+    pub window: Option<WindowSettings>,
     /// Whether every true column is given the least error that its place can be known with. Not in the file: it takes time,
     /// and only those who judge a detector want it.
     pub with_bounds: bool,
@@ -80,6 +82,9 @@ pub struct PartSettings {
     /// Columns at the edge that are missing or thin.
     #[serde(default)]
     pub edge: EdgeSettings,
+    /// Columns at the edge that come and go, where a pair shows frames of a movie.
+    #[serde(default)]
+    pub switching: SwitchingSettings,
     /// Distance between the pixels of the camera where it is not the mixture's, in angstrom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixel_size_angstrom: Option<Distribution>,
@@ -105,6 +110,48 @@ impl Default for EdgeSettings {
     }
 }
 
+/// Which of the columns at a particle's edge come and go in a window of frames.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SwitchingSettings {
+    /// Part of the columns that do, drawn once a specimen.
+    pub columns_fraction: Distribution,
+    /// Of these, the part that never goes altogether, but down to one to three atoms.
+    pub thinned_fraction: Distribution,
+    /// Chance that such a column switches from one frame to the next, drawn for each of them in every pair.
+    pub rate_per_frame: Distribution,
+}
+
+impl Default for SwitchingSettings {
+    fn default() -> Self {
+        SwitchingSettings { columns_fraction: 0.0.into(), thinned_fraction: 0.0.into(), rate_per_frame: 0.0.into() }
+    }
+}
+
+/// Frames of a movie that a detector sees at once, to tell the columns of the one in the middle.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowSettings {
+    /// Their number; odd.
+    pub frames: usize,
+    /// Standard deviation, along x and along y, of what is wrong with the drift by which a frame is laid on the one in the middle;
+    /// drawn once a window, in angstrom.
+    #[serde(default = "none")]
+    pub misalignment_angstrom: Distribution,
+    /// Part of the frames that are laid wrongly, by up to 3 angstrom each way.
+    #[serde(default)]
+    pub misplaced_fraction: f64,
+    /// Part of the windows at the beginning or end of a movie, which lack one frame or more there.
+    #[serde(default)]
+    pub cut_short_fraction: f64,
+    /// Part of the frames that are missing though others are there before and after them.
+    #[serde(default)]
+    pub missing_fraction: f64,
+    /// Part of the windows whose specimen moves so far that frames do not cover each other, by up to 2 angstrom a frame.
+    #[serde(default)]
+    pub moving_fraction: f64,
+}
+
 /// A mixture as its file has it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,9 +166,14 @@ struct MixtureFile {
     pixel_size_angstrom: Distribution,
     #[serde(default)]
     focal_series: Option<FocalSeriesSettings>,
+    #[serde(default)]
+    window: Option<WindowSettings>,
     part: Vec<PartSettings>,
 }
 
+fn none() -> Distribution {
+    0.0.into()
+}
 fn default_field_px() -> usize {
     256
 }
@@ -173,6 +225,7 @@ impl Mixture {
             field_px: file.field_px,
             images_per_wave: file.images_per_wave,
             pixel_size_angstrom: file.pixel_size_angstrom,
+            window: file.window,
             with_bounds: false,
             parts,
         };
@@ -180,9 +233,14 @@ impl Mixture {
         Ok(mixture)
     }
 
-    /// Images of every pair: 1, or the number of a focal series.
+    /// Images of every pair: 1, or the number of a focal series or of a window's frames.
     pub fn channels(&self) -> usize {
-        self.parts.first().map_or(1, |part| channels(&part.recipe))
+        self.parts.first().map_or(1, |part| channels(&part.recipe)) * self.frames()
+    }
+
+    /// Frames of every pair: 1, or the number of a window's.
+    pub fn frames(&self) -> usize {
+        self.window.as_ref().map_or(1, |window| window.frames)
     }
 
     /// Refuses what can be seen to be wrong before anything is drawn.
@@ -198,6 +256,9 @@ impl Mixture {
         }
         if self.parts.is_empty() || self.parts.iter().map(|part| part.settings.weight).sum::<f64>() <= 0.0 {
             return wrong("part", format!("{} of them", self.parts.len()), "at least one with a weight above 0");
+        }
+        if let Some(window) = &self.window {
+            window.check()?;
         }
         for Part { recipe, settings } in &self.parts {
             if !(settings.weight >= 0.0 && settings.weight.is_finite()) {
@@ -219,9 +280,30 @@ impl Mixture {
                 return wrong("pixel_size_angstrom", format!("{low} to {high}"), "0.02 to 0.5 angstrom");
             }
             if recipe.dynamics.is_some() {
-                return wrong("part.recipe", recipe.name.clone(), "a recipe without dynamics: pairs are single frames");
+                return wrong(
+                    "part.recipe",
+                    recipe.name.clone(),
+                    "a recipe without dynamics; part.switching makes columns come and go",
+                );
             }
-            if channels(recipe) != self.channels() {
+            let switching = &settings.switching;
+            for (key, fraction) in [
+                ("part.switching.columns_fraction", &switching.columns_fraction),
+                ("part.switching.thinned_fraction", &switching.thinned_fraction),
+                ("part.switching.rate_per_frame", &switching.rate_per_frame),
+            ] {
+                let (low, high) = fraction.range();
+                if low < 0.0 || high > 1.0 {
+                    return wrong(key, format!("{low} to {high}"), "values from 0 to 1");
+                }
+                if self.window.is_none() && high > 0.0 {
+                    return wrong(key, format!("{low} to {high}"), "0 where the mixture has no [window] of frames");
+                }
+            }
+            if self.window.is_some() && channels(recipe) != 1 {
+                return wrong("window", format!("a focal series in {}", recipe.name), "one image a frame");
+            }
+            if channels(recipe) * self.frames() != self.channels() {
                 return wrong(
                     "part.recipe",
                     format!("{} with {} images", recipe.name, channels(recipe)),
@@ -235,6 +317,32 @@ impl Mixture {
     /// The camera's pixels of a part.
     pub(super) fn pixel_size_of<'a>(&'a self, settings: &'a PartSettings) -> &'a Distribution {
         settings.pixel_size_angstrom.as_ref().unwrap_or(&self.pixel_size_angstrom)
+    }
+}
+
+impl WindowSettings {
+    fn check(&self) -> Result<(), DatasetError> {
+        let wrong = |key: &'static str, found: String, expected: &str| {
+            Err(DatasetError::Value { key, found, expected: expected.to_owned() })
+        };
+        if !(3..=15).contains(&self.frames) || self.frames.is_multiple_of(2) {
+            return wrong("window.frames", self.frames.to_string(), "an odd number from 3 to 15");
+        }
+        let (low, high) = self.misalignment_angstrom.range();
+        if low < 0.0 || high > 3.0 {
+            return wrong("window.misalignment_angstrom", format!("{low} to {high}"), "0 to 3 angstrom");
+        }
+        for (key, fraction) in [
+            ("window.misplaced_fraction", self.misplaced_fraction),
+            ("window.cut_short_fraction", self.cut_short_fraction),
+            ("window.missing_fraction", self.missing_fraction),
+            ("window.moving_fraction", self.moving_fraction),
+        ] {
+            if !(0.0..=1.0).contains(&fraction) {
+                return wrong(key, fraction.to_string(), "a fraction from 0 to 1");
+            }
+        }
+        Ok(())
     }
 }
 
@@ -287,6 +395,8 @@ mod tests {
             assert_eq!(Recipe::parse(text).unwrap().name, name);
         }
         assert_eq!(Mixture::bundled("layer-series").unwrap().channels(), 3);
+        let movies = Mixture::bundled("metal-movies").unwrap();
+        assert_eq!((movies.channels(), movies.frames()), (5, 5));
         assert!(Mixture::bundled("layer").unwrap_err().to_string().contains("single-layers"));
     }
 

@@ -8,10 +8,17 @@
 //! Some specimens are changed first: `blank_fraction` of them lose their body, so that only a film or nothing is
 //! left; in the others columns at the edge are taken away or thinned, as surface sites of a movie come and go.
 //!
+//! With a `[window]` a pair shows frames of a movie instead of one image, of which the answer is that of the one in the middle. Some
+//! columns at the edge come and go, each on its own: two exit waves are made, with and without them, and a frame's wave is
+//! the one or the other near each of them. All frames have the same lenses and noise of their own; those beside the
+//! middle are laid on it with an error of the drift; every frame is normalised by itself; frames that are missing, and what a frame does not
+//! cover, are zero.
+//!
 //! The pairs depend on mixture, seed and the stream's `rotation` alone. Every recipe draws from the mixture's seed and
 //! its own name, so a recipe that is added or reweighted leaves the draws of the others alone.
 
 mod edge;
+mod frames;
 pub mod mixture;
 mod pair;
 pub mod target;
@@ -21,7 +28,7 @@ use std::sync::atomic::AtomicBool;
 
 use ndarray::Array3;
 
-pub use self::mixture::{EdgeSettings, Mixture, PartSettings};
+pub use self::mixture::{EdgeSettings, Mixture, PartSettings, SwitchingSettings, WindowSettings};
 use self::pair::Pairs;
 pub use self::target::{Labels, Target, TrueColumn};
 use crate::background::Background;
@@ -36,7 +43,8 @@ pub const CELL_ANGSTROM: f64 = 2.0 * PIXEL_ANGSTROM;
 /// An image and the answer that a detector should give.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingPair {
-    /// The image or focal series, normalised, shape `[focus, y, x]`, of square pixels of [`PIXEL_ANGSTROM`].
+    /// The image, focal series or window of frames, normalised, shape `[image, y, x]`, of square pixels of
+    /// [`PIXEL_ANGSTROM`].
     pub input: Array3<f32>,
     /// The answer.
     pub target: Target,

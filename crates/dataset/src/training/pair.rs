@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use atomlens_analysis::cramer_rao::{Counting, column_bounds};
 use atomlens_analysis::normalise::normalise;
-use atomlens_analysis::resample::resample;
+use atomlens_analysis::resample::{resample, resampled_length};
 use atomlens_core::glam::DVec2;
 use atomlens_core::grid::next_fast_length;
 use atomlens_core::{Column, Grid, RandomStream, SeedPath};
@@ -14,7 +14,8 @@ use atomlens_specimen::{Specimen, SpecimenError};
 use ndarray::{Array2, Array3, Axis, s};
 use rand::RngExt;
 
-use super::mixture::PartSettings;
+use super::frames::{self, Placing, SwitchingColumn};
+use super::mixture::{PartSettings, WindowSettings};
 use super::target::{Target, TrueColumn};
 use super::{Labels, Mixture, PIXEL_ANGSTROM, TrainingDrawn, TrainingPair, edge};
 use crate::background::{self, Source};
@@ -51,6 +52,7 @@ pub(super) struct Pairs {
     labels: Labels,
     field_px: usize,
     images_per_wave: u64,
+    window: Option<WindowSettings>,
     with_bounds: bool,
 }
 
@@ -61,6 +63,9 @@ pub(super) struct Exposed {
     /// None where there is nothing but vacuum.
     waves: Vec<ExitWave<f32>>,
     columns: Vec<Column>,
+    /// Columns that come and go in a window of frames, and the waves without them.
+    switching: Vec<SwitchingColumn>,
+    waves_without: Vec<ExitWave<f32>>,
     view: View,
     energy_kev: f64,
     beam_tilt_mrad: [f64; 2],
@@ -98,6 +103,7 @@ impl Pairs {
             labels: mixture.labels,
             field_px: mixture.field_px,
             images_per_wave: mixture.images_per_wave,
+            window: mixture.window.clone(),
             with_bounds: mixture.with_bounds,
         })
     }
@@ -148,12 +154,15 @@ impl Part {
         } else {
             edge::thin(&mut specimen, &self.settings.edge, seed.child("edge"));
         }
-        let waves = if specimen.structure.atoms.is_empty() {
-            Vec::new()
-        } else {
-            self.simulator.waves_at(&specimen.structure, energy_kev, beam_tilt_mrad, seed.child("thermal"))?
+        let waves_of_some = |is_kept: &dyn Fn(usize) -> bool| {
+            let seed = seed.child("thermal");
+            self.simulator.waves_of_some(&specimen.structure, is_kept, energy_kev, beam_tilt_mrad, seed)
         };
-        Ok(Exposed { number, part, waves, columns: specimen.columns, view, energy_kev, beam_tilt_mrad })
+        let waves = if specimen.structure.atoms.is_empty() { Vec::new() } else { waves_of_some(&|_| true)? };
+        let (switching, stays) = frames::choose(&specimen, &self.settings.switching, seed.child("switching"));
+        let waves_without = if switching.is_empty() { Vec::new() } else { waves_of_some(&|atom| stays[atom])? };
+        let columns = specimen.columns;
+        Ok(Exposed { number, part, waves, columns, switching, waves_without, view, energy_kev, beam_tilt_mrad })
     }
 }
 
@@ -191,12 +200,30 @@ impl Source for Pairs {
         let [outer_x, outer_y] = window.outer.map(|span| span.length * binning);
         let exposed_grid = Grid { nx: outer_x, ny: outer_y, ..detector };
         let hot = camera.hot_pixels(window.outer[0].length, window.outer[1].length, seed);
+        let frames = self.window.as_ref().map_or(1, |window| window.frames);
+        let middle = frames / 2;
+        let mut random = seed.child("frames").stream();
+        let gone = frames::states(exposed.switching.len(), frames, &part.settings.switching, &mut random);
+        let placing = self.window.as_ref().map(|window| Placing::draw(window, &mut random));
+        let inner = window.inner.map(|span| span.length);
+        let shape = [1, 0].map(|axis| {
+            let pixel = [window.pixel_angstrom.0, window.pixel_angstrom.1][axis];
+            resampled_length(inner[axis], PIXEL_ANGSTROM / pixel)
+        });
         let mut resampled = Vec::new();
         let mut bounds = vec![None; exposed.columns.len()];
-        for focus in 0..lens.defocus_angstrom.len() {
-            let intensity = lens.intensity(&exposed.waves, focus, detector, binning)?;
-            let seen = window.outer_part(&intensity, binning);
-            if self.with_bounds {
+        let mut last: Option<(&Vec<bool>, Array2<f32>)> = None;
+        for image in 0..lens.defocus_angstrom.len() * frames {
+            let (frame, focus) = if frames > 1 { (image, 0) } else { (0, image) };
+            if placing.as_ref().is_some_and(|placing| !placing.has(frame)) {
+                resampled.push(Array2::zeros(shape));
+                continue;
+            }
+            let seen = match last.take() {
+                Some((of, seen)) if frames > 1 && *of == gone[frame] => seen,
+                _ => window.outer_part(&exposed.intensity(&gone[frame], &lens, focus, detector, binning)?, binning),
+            };
+            if self.with_bounds && frame == middle {
                 let pixel_angstrom = window.pixel_angstrom.0 / binning as f64;
                 let places: Vec<_> = exposed.columns.iter().map(|column| window.place_in_outer(column)).collect();
                 let counting =
@@ -210,19 +237,31 @@ impl Source for Pairs {
                 );
                 bounds.iter_mut().zip(of_this).for_each(|(bound, of_this)| *bound = together(*bound, of_this));
             }
-            let counts = camera.expose(&seen, exposed_grid, dose_e_per_a2, &hot, seed.index(focus as u64))?;
-            resampled.push(resample(window.inner_part(&counts), window.pixel_angstrom, PIXEL_ANGSTROM));
+            let counts = camera.expose(&seen, exposed_grid, dose_e_per_a2, &hot, seed.index(image as u64))?;
+            let counts = window.inner_part(&counts);
+            resampled.push(match &placing {
+                Some(placing) => placing.laid(frame, counts, window.pixel_angstrom, shape.into()),
+                None => resample(counts, window.pixel_angstrom, PIXEL_ANGSTROM),
+            });
+            last = Some((&gone[frame], seen));
         }
         let views: Vec<_> = resampled.iter().map(|image| image.view()).collect();
         let series: Array3<f32> = ndarray::stack(Axis(0), &views).expect("the images of a series are alike");
-        let input = cut.image(&normalise(series.view(), PIXEL_ANGSTROM));
+        let input = match &placing {
+            Some(placing) => {
+                let mut input = cut.image(&series);
+                placing.uncover(&mut input);
+                input
+            }
+            None => cut.image(&normalise(series.view(), PIXEL_ANGSTROM)),
+        };
 
         let reach = -BEYOND_ANGSTROM..self.field_px as f64 * PIXEL_ANGSTROM + BEYOND_ANGSTROM;
         let columns = exposed
-            .columns
-            .iter()
+            .columns_of(&gone[middle])
             .zip(bounds)
             .filter_map(|(column, bound)| {
+                let column = column?;
                 let species = self.labels.species_of(column)?;
                 let [x_angstrom, y_angstrom] = cut.place(window.place([column.x_angstrom, column.y_angstrom]));
                 let near = reach.contains(&x_angstrom) && reach.contains(&y_angstrom);
@@ -249,6 +288,44 @@ impl Source for Pairs {
                 dose_e_per_a2,
             },
         })
+    }
+}
+
+impl Exposed {
+    /// The intensity of a frame in which some of the columns that switch have gone.
+    fn intensity(
+        &self,
+        gone: &[bool],
+        lens: &Lens,
+        focus: usize,
+        detector: Grid,
+        binning: usize,
+    ) -> Result<Array2<f32>, DatasetError> {
+        if !gone.contains(&true) {
+            return lens.intensity(&self.waves, focus, detector, binning);
+        }
+        let place = |column: &SwitchingColumn| {
+            let column = &self.columns[column.index];
+            [column.x_angstrom, column.y_angstrom]
+        };
+        let places: Vec<[f64; 2]> = self.switching.iter().map(place).collect();
+        let share = frames::share_of_gone(self.waves[0].grid(), &places, gone);
+        let blended: Vec<ExitWave<f32>> = self
+            .waves
+            .iter()
+            .zip(&self.waves_without)
+            .map(|(with, without)| with.blended(without, &share))
+            .collect::<Result<_, _>>()?;
+        lens.intensity(&blended, focus, detector, binning)
+    }
+
+    /// The columns of such a frame, in the order of all; `None` for one that has gone altogether.
+    fn columns_of<'a>(&'a self, gone: &'a [bool]) -> impl Iterator<Item = Option<&'a Column>> {
+        let mut rests = vec![None; self.columns.len()];
+        for (column, _) in self.switching.iter().zip(gone).filter(|(_, gone)| **gone) {
+            rests[column.index] = Some(column.rest.as_ref());
+        }
+        self.columns.iter().zip(rests).map(|(column, rest)| rest.unwrap_or(Some(column)))
     }
 }
 
@@ -369,8 +446,7 @@ impl Cut {
     fn draw(window: &Window, field_px: usize, random: &mut RandomStream) -> Cut {
         let pixels = [window.pixel_angstrom.0, window.pixel_angstrom.1];
         let first_px = [0, 1].map(|axis| {
-            let length =
-                atomlens_analysis::resample::resampled_length(window.inner[axis].length, PIXEL_ANGSTROM / pixels[axis]);
+            let length = resampled_length(window.inner[axis].length, PIXEL_ANGSTROM / pixels[axis]);
             random.random_range(0..=length.saturating_sub(field_px))
         });
         Cut { first_px, field_px, mirrored: [random.random(), random.random()], exchanged: random.random() }

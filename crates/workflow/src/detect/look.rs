@@ -1,12 +1,19 @@
 //! One frame: resampled, normalised, seen by the network, read for columns.
+//!
+//! A model of several frames sees the frame in the middle of a window, and those before and after it laid on it by the
+//! drift ([`Eye::look_window`]); its columns are those of the frame in the middle. Every frame is normalised by itself. A
+//! frame that is missing, as at the ends of a movie, and what a frame does not cover, is zero: the local mean, which says
+//! nothing. The network was trained with such zeros.
 
 use atomlens_analysis::columns::{ColumnSettings, find_columns};
+use atomlens_analysis::movie::drift::Pose;
 use atomlens_analysis::normalise::normalise;
-use atomlens_analysis::resample::resample;
+use atomlens_analysis::resample::{covered, resample, resample_moved};
 use atomlens_analysis::statistics::InputStatistics;
+use atomlens_core::glam::{DAffine2, DVec2};
 use atomlens_core::{ConfidenceMap, DetectedColumn};
 use atomlens_network::OnnxNetwork;
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, Array3, ArrayView3, Axis, Zip};
 
 use crate::WorkflowError;
 use crate::model::Model;
@@ -38,6 +45,15 @@ pub struct Eye<'a> {
     pub columns: ColumnSettings,
 }
 
+/// A frame of a window.
+#[derive(Debug, Clone, Copy)]
+pub struct Framed<'a> {
+    /// The frame, shape `[y, x]`, of the eye's pixels.
+    pub image: &'a Array2<f32>,
+    /// Where the specimen is in it; the poses of a window share their reference.
+    pub pose: Pose,
+}
+
 impl Eye<'_> {
     /// A frame whose pixels are as long as they are wide: uneven ones are resampled to the smaller edge.
     pub fn on_even_pixels(&self, frame: Array2<f32>) -> Array2<f32> {
@@ -48,17 +64,89 @@ impl Eye<'_> {
     /// Looks at a frame.
     ///
     /// # Errors
-    /// If onnxruntime fails.
+    /// If the model needs several frames, or onnxruntime fails.
     pub fn look(&self, frame: &Array2<f32>) -> Result<Look, WorkflowError> {
-        let Eye { model, pixel_angstrom, .. } = self;
-        let target = model.card.pixel_size_angstrom;
-        let resampled = resample(frame.view(), *pixel_angstrom, target).insert_axis(Axis(0));
+        self.needs(1)?;
+        let target = self.model.card.pixel_size_angstrom;
+        let resampled = resample(frame.view(), self.pixel_angstrom, target).insert_axis(Axis(0));
         let normalised = normalise(resampled.view(), target);
         drop(resampled);
-        let statistics = InputStatistics::of(frame.view(), normalised.index_axis(Axis(0), 0), target);
+        self.seen(frame, normalised.view())
+    }
+
+    /// Looks at the frame in the middle of a window of as many frames, in their order in time, as the model's card says
+    /// ([`ModelCard::frames`](crate::model::ModelCard::frames)). A frame that there is not, or that cannot be trusted, is
+    /// `None`. The columns are in the coordinates of the frame in the middle.
+    ///
+    /// # Errors
+    /// If the model needs another number of frames, the one in the middle is missing, or onnxruntime fails.
+    pub fn look_window(&self, window: &[Option<Framed<'_>>]) -> Result<Look, WorkflowError> {
+        self.needs(window.len())?;
+        let middle = window.len() / 2;
+        let Some(centre) = window[middle] else {
+            return Err(WorkflowError::Setting {
+                what: "window of frames",
+                found: "a window without the frame in its middle".to_owned(),
+                expected: "the frame that is looked at".to_owned(),
+            });
+        };
+        let target = self.model.card.pixel_size_angstrom;
+        let own = normalised(resample(centre.image.view(), self.pixel_angstrom, target), target);
+        let mut frames = Array3::zeros((window.len(), own.nrows(), own.ncols()));
+        for (index, mut frame) in frames.outer_iter_mut().enumerate() {
+            match window[index] {
+                Some(_) if index == middle => frame.assign(&own),
+                Some(other) => frame.assign(&self.laid_on(&other, &centre, own.dim())),
+                None => {}
+            }
+        }
+        drop(own);
+        self.seen(centre.image, frames.view())
+    }
+
+    /// A frame as it is where the specimen lies as in `centre`, normalised; zero where it shows nothing.
+    fn laid_on(&self, frame: &Framed<'_>, centre: &Framed<'_>, shape: (usize, usize)) -> Array2<f32> {
+        let (target, pixel) = (self.model.card.pixel_size_angstrom, self.pixel_angstrom);
+        let motion = motion(&centre.pose, &frame.pose);
+        let mut laid = normalised(resample_moved(frame.image.view(), pixel, target, shape, motion), target);
+        let covered = covered(frame.image.dim(), pixel, target, shape, motion);
+        Zip::from(&mut laid).and(&covered).for_each(|value, &covered| {
+            if !covered {
+                *value = 0.0;
+            }
+        });
+        laid
+    }
+
+    /// Refuses a number of frames that is not the model's.
+    fn needs(&self, frames: usize) -> Result<(), WorkflowError> {
+        let (card, needed) = (&self.model.card, self.model.network.architecture().image_channels);
+        if frames == needed {
+            return Ok(());
+        }
+        let what_it_sees = match needed {
+            1 => "one frame at a time",
+            _ if card.frames == 1 => "the images of a focal series together",
+            _ => {
+                "a frame of a movie together with those before and after it; a model of single frames, such as metal-particles, can look at one alone"
+            }
+        };
+        Err(WorkflowError::Setting {
+            what: "number of frames",
+            found: frames.to_string(),
+            expected: format!("{needed}, since the model {} sees {what_it_sees}", card.name),
+        })
+    }
+
+    /// What the network sees in normalised frames, shape `[frame, y, x]`; `frame` is the one whose columns are looked for.
+    fn seen(&self, frame: &Array2<f32>, normalised: ArrayView3<'_, f32>) -> Result<Look, WorkflowError> {
+        let Eye { model, pixel_angstrom, .. } = self;
+        let target = model.card.pixel_size_angstrom;
+        let own = normalised.index_axis(Axis(0), normalised.len_of(Axis(0)) / 2);
+        let statistics = InputStatistics::of(frame.view(), own, target);
         let map = match self.onnx {
-            Some(onnx) => onnx.look(normalised.view(), target, &model.card.species)?,
-            None => model.network.look(normalised.view(), target, &model.card.species),
+            Some(onnx) => onnx.look(normalised, target, &model.card.species)?,
+            None => model.network.look(normalised, target, &model.card.species),
         };
         let mut columns = find_columns(&map, &self.columns);
         let (width, height) = (frame.ncols() as f64 - 0.5, frame.nrows() as f64 - 0.5);
@@ -71,4 +159,16 @@ impl Eye<'_> {
         }
         Ok(Look { columns, map, warnings: statistics.outside(&model.card.statistics) })
     }
+}
+
+fn normalised(image: Array2<f32>, pixel_angstrom: f64) -> Array2<f32> {
+    normalise(image.insert_axis(Axis(0)).view(), pixel_angstrom).remove_axis(Axis(0)).as_standard_layout().into_owned()
+}
+
+/// Where the place of a specimen in the frame of one pose lies in that of another.
+fn motion(from: &Pose, to: &Pose) -> DAffine2 {
+    let place = |place: DVec2| to.to_frame(from.to_reference(place));
+    let turn = to.rotation_rad - from.rotation_rad;
+    let linear = if turn == 0.0 { DAffine2::IDENTITY } else { DAffine2::from_angle(turn) };
+    DAffine2 { translation: place(DVec2::ZERO), ..linear }
 }

@@ -18,6 +18,9 @@ pub struct ModelCard {
     pub version: String,
     /// What it tells apart.
     pub species: Vec<String>,
+    /// Frames of a movie that it sees at once, those before and after the one whose columns it gives included; 1 for images.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub frames: usize,
     /// Pixel size that it sees; images are resampled to it.
     pub pixel_size_angstrom: f64,
     /// How images are brought to its scale.
@@ -40,6 +43,14 @@ pub struct ModelCard {
     pub position_reliability: Option<PositionReliability>,
     /// What its images are like as a whole.
     pub statistics: Ranges,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(frames: &usize) -> bool {
+    *frames == 1
 }
 
 /// Lowest and highest values in the training.
@@ -127,6 +138,9 @@ impl ModelCard {
         positive("atoms_sigma_scale", self.atoms_sigma_scale)?;
         positive("columns.position_sigma_scale", self.columns.position_sigma_scale)?;
         positive("columns.minimum_separation_angstrom", self.columns.minimum_separation_angstrom)?;
+        if self.frames.is_multiple_of(2) {
+            return Err(format!("frames is {}: expected an odd number, with one in the middle", self.frames));
+        }
         let [low, high] = self.range.pixel_size_angstrom;
         positive("range.pixel_size_angstrom", low)?;
         if high < low {

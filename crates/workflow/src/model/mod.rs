@@ -120,6 +120,13 @@ impl Model {
                 network.architecture().species
             )));
         }
+        if card.frames != 1 && card.frames != network.architecture().image_channels {
+            return Err(wrong(format!(
+                "{} frames, where the network sees {} images",
+                card.frames,
+                network.architecture().image_channels
+            )));
+        }
         card.check().map_err(wrong)?;
         Ok(Model { card, network })
     }

@@ -75,11 +75,9 @@ pub(super) fn finish(
         description: recipe.description.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         species,
+        frames: mixture.frames(),
         pixel_size_angstrom: PIXEL_ANGSTROM,
-        normalisation:
-            "The local mean is subtracted and the rest divided by its local standard deviation, both over a \
-                        Gaussian of 12 Å (standard deviation)."
-                .to_owned(),
+        normalisation: normalisation(mixture.frames()),
         lattices: recipe.lattices.clone(),
         range: range(pairs.iter()),
         training: TrainingFacts {
@@ -100,6 +98,19 @@ pub(super) fn finish(
         statistics: Ranges::of(&pairs.iter().map(statistics).collect::<Vec<_>>()),
     };
     Ok(Model { card, network })
+}
+
+fn normalisation(frames: usize) -> String {
+    let mut text = "The local mean is subtracted and the rest divided by its local standard deviation, both over a \
+                    Gaussian of 12 Å (standard deviation)."
+        .to_owned();
+    if frames > 1 {
+        text += &format!(
+            " It sees {frames} frames and tells the columns of the one in the middle; the others are laid on it by the drift. \
+             Each is normalised by itself; a frame that is missing is zero, and so is what a frame does not cover."
+        );
+    }
+    text
 }
 
 fn machine(context: &Context) -> String {
@@ -187,7 +198,8 @@ fn range<'a>(pairs: impl Iterator<Item = &'a TrainingPair> + Clone) -> ModelRang
 
 /// The figures of a training image; what is counted in raw pixels does not matter here.
 fn statistics(pair: &TrainingPair) -> InputStatistics {
-    let image = pair.input.index_axis(Axis(0), 0);
+    let middle = pair.input.len_of(Axis(0)) / 2;
+    let image = pair.input.index_axis(Axis(0), middle);
     InputStatistics::of(image, image, PIXEL_ANGSTROM)
 }
 

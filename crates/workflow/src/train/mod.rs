@@ -144,6 +144,9 @@ struct Resolved {
 /// Minutes between two checkpoints at most.
 const CHECKPOINT_MINUTES: f64 = 3.0;
 
+/// How much the frames beside the middle count, relative to it, when a network of several begins with one of single frames.
+const BESIDE: f32 = 0.5;
+
 /// Runs the job.
 ///
 /// # Errors
@@ -175,13 +178,20 @@ fn prepare(
     let start = || match &settings.from {
         None => Ok(LearnerState::draw(architecture, SeedPath::new(settings.seed).child("network"))),
         Some(name) => {
-            LearnerState::from_weights(architecture, Model::find(name)?.network.weights()).map_err(|reason| {
-                WorkflowError::Setting {
-                    what: "--from",
-                    found: format!("{name}, whose weights do not fit ({reason})"),
-                    expected: "a model of the recipe's own network, image channels and number of species".to_owned(),
-                }
-            })
+            let wrong = |reason: String| WorkflowError::Setting {
+                what: "--from",
+                found: format!("{name}, whose weights do not fit ({reason})"),
+                expected: "a model of the recipe's own network and number of species, of as many images or of one"
+                    .to_owned(),
+            };
+            let network = Model::find(name)?.network;
+            let one = network.architecture();
+            let weights = if one.image_channels == 1 && settings.mixture.frames() > 1 {
+                network.weights().expanded(one, architecture, BESIDE).map_err(wrong)?
+            } else {
+                network.weights().clone()
+            };
+            LearnerState::from_weights(architecture, &weights).map_err(wrong)
         }
     };
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
@@ -233,7 +243,9 @@ impl Training<'_> {
             let part =
                 self.settings.minutes.map_or(0.0, |all| minutes() / all).max(steps as f64 / schedule.steps as f64);
             let ends = part >= 1.0 || self.context.is_cancelled();
-            let looks = ends || (steps > state.steps && steps.is_multiple_of(schedule.validate_every));
+            let begins_trained = steps == 0 && self.settings.from.is_some();
+            let looks =
+                ends || begins_trained || (steps > state.steps && steps.is_multiple_of(schedule.validate_every));
             if looks {
                 let rate = schedule.learning_rate(steps, part);
                 let point = self.look(

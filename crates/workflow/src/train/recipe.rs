@@ -72,8 +72,9 @@ pub struct BundledTraining {
 }
 
 /// All of them.
-pub const BUNDLED: [BundledTraining; 2] = [
+pub const BUNDLED: [BundledTraining; 3] = [
     BundledTraining { name: "metal-particles", text: include_str!("../../../../recipes/models/metal-particles.toml") },
+    BundledTraining { name: "metal-movies", text: include_str!("../../../../recipes/models/metal-movies.toml") },
     BundledTraining { name: "single-layers", text: include_str!("../../../../recipes/models/single-layers.toml") },
 ];
 
