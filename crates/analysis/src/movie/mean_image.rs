@@ -62,6 +62,17 @@ pub fn in_reference(frame: ArrayView2<'_, f32>, pixel_angstrom: f64, pose: &Pose
     moved
 }
 
+/// The reference image seen in a frame: the inverse of [`in_reference`].
+pub fn in_frame(image: ArrayView2<'_, f32>, pixel_angstrom: f64, pose: &Pose) -> Array2<f32> {
+    // to_reference(p) = R(-a)(p - c - d) + c is the motion to a frame that is turned back and moved by -R(-a) d.
+    let back = Pose {
+        drift_angstrom: -DVec2::from_angle(-pose.rotation_rad).rotate(pose.drift_angstrom),
+        rotation_rad: -pose.rotation_rad,
+        centre_angstrom: pose.centre_angstrom,
+    };
+    in_reference(image, pixel_angstrom, &back)
+}
+
 /// The image between its pixels, `at` in pixels; NaN outside.
 pub fn between(image: ArrayView2<'_, f32>, at: DVec2) -> f32 {
     let (ny, nx) = image.dim();

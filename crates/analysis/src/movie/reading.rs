@@ -15,6 +15,12 @@ use crate::neighbours::Neighbours;
 /// Rings around a site, the first being its middle.
 const RINGS: usize = 5;
 
+/// How far from the border of a frame a place must lie to be read there, in angstrom.
+pub const MARGIN_ANGSTROM: f64 = RINGS as f64 * WIDEST_RING_ANGSTROM;
+
+/// Width of the rings, where neighbours leave room.
+const WIDEST_RING_ANGSTROM: f64 = 0.45;
+
 /// Numbers that a frame gives for a site: logit of the probability, squared distance, rings.
 pub const CHANNELS: usize = 2 + RINGS;
 
@@ -45,7 +51,7 @@ impl SiteReadings {
             places: sites_angstrom.iter().chain(vacuum_angstrom).copied().collect(),
             sites: sites_angstrom.len(),
             reach: 0.8_f64.min(0.45 * neighbour_angstrom),
-            ring_width: 0.45_f64.min(0.18 * neighbour_angstrom),
+            ring_width: ring_width(neighbour_angstrom),
             record: Vec::new(),
             frames: 0,
         }
@@ -148,6 +154,10 @@ impl SiteReadings {
         self.places = kept.iter().map(|place| self.places[*place]).collect();
         self.sites = keep.iter().filter(|keep| **keep).count();
     }
+}
+
+fn ring_width(neighbour_angstrom: f64) -> f64 {
+    WIDEST_RING_ANGSTROM.min(0.18 * neighbour_angstrom)
 }
 
 fn mean_and_deviation(image: ArrayView2<'_, f32>) -> (f64, f64) {

@@ -1,17 +1,17 @@
 //! From frames to sites, occupancy and events, for a movie on disk and for a simulated one alike.
 //!
-//! Three passes over the frames: columns and drift; columns alone, brought to the first frame, which pile up at sites;
-//! readings at the sites, with the mean image. What is in memory grows with the number of site-frames, by a few bytes
+//! Two passes over the frames: columns and drift, with the mean image on the way; then readings at the sites, which the
+//! columns of all frames and of the mean show. What is in memory grows with the number of site-frames, by a few bytes
 //! each, not with the size of the frames.
 
 use std::collections::BTreeMap;
 
 use atomlens_analysis::movie::drift::{DriftSettings, DriftTracker, FramePose};
 use atomlens_analysis::movie::events::{EventSettings, Events, find_events, naive_switches};
-use atomlens_analysis::movie::mean_image::MeanImage;
+use atomlens_analysis::movie::mean_image::{MeanImage, in_frame};
 use atomlens_analysis::movie::occupancy::{FrameIntervals, Occupancy, OccupancySettings, settle};
-use atomlens_analysis::movie::reading::SiteReadings;
-use atomlens_analysis::movie::sites::{SiteDensity, SiteSettings, Sites};
+use atomlens_analysis::movie::reading::{MARGIN_ANGSTROM, SiteReadings};
+use atomlens_analysis::movie::sites::{SiteDensity, SiteEvidence, SiteSettings, Sites};
 use atomlens_core::glam::DVec2;
 use atomlens_core::{DetectedColumn, SeedPath};
 use ndarray::Array2;
@@ -21,6 +21,9 @@ use crate::{Context, WorkflowError};
 
 /// Columns less probable than this are not kept: they would say nothing of a site.
 pub(crate) const LEAST_PROBABILITY: f64 = 0.02;
+
+/// Poses at which it is looked whether a place can be seen.
+const VIEWS: usize = 50;
 
 /// The frames of a movie.
 pub(crate) trait Frames {
@@ -56,6 +59,8 @@ pub(crate) struct Followed {
     pub(crate) bad_frames: BTreeMap<usize, String>,
     /// How frames are unlike those of the training, and how many are.
     pub(crate) warnings: BTreeMap<String, usize>,
+    /// Mean of the frames in the coordinates of the first.
+    pub(crate) mean_image: Array2<f32>,
 }
 
 /// All that a movie says.
@@ -68,9 +73,7 @@ pub(crate) struct Analysis {
     pub(crate) events: Events,
     /// Changes of "found" and "not found", by site.
     pub(crate) naive_switches: Vec<usize>,
-    /// Mean of the frames in the coordinates of the first.
-    pub(crate) mean_image: Array2<f32>,
-    /// Edge of its pixels.
+    /// Edge of the pixels of the mean image, in angstrom.
     pub(crate) pixel_angstrom: f64,
 }
 
@@ -89,8 +92,13 @@ impl Job<'_> {
         let count = frames.count();
         self.context.progress.begin(count as u64, "frames");
         let mut tracker: Option<DriftTracker> = None;
-        let mut followed =
-            Followed { poses: Vec::with_capacity(count), bad_frames: BTreeMap::new(), warnings: BTreeMap::new() };
+        let mut followed = Followed {
+            poses: Vec::with_capacity(count),
+            bad_frames: BTreeMap::new(),
+            warnings: BTreeMap::new(),
+            mean_image: Array2::zeros((0, 0)),
+        };
+        let mut mean: Option<MeanImage> = None;
         let mut before = 0;
         for index in 0..count {
             if self.context.is_cancelled() {
@@ -117,7 +125,15 @@ impl Job<'_> {
                         followed.poses = (0..before).map(|_| tracker.step(None, &[])).collect();
                         tracker
                     });
-                    followed.poses.push(tracker.step(Some(image.view()), &found));
+                    let pose = tracker.step(Some(image.view()), &found);
+                    if pose.begins {
+                        mean = None;
+                    }
+                    if pose.trusted {
+                        let mean = mean.get_or_insert_with(|| MeanImage::new(image.dim()));
+                        mean.add(image.view(), self.pixel_angstrom(), &pose.pose);
+                    }
+                    followed.poses.push(pose);
                 }
                 Err(reason) => {
                     followed.bad_frames.insert(index, reason);
@@ -132,7 +148,18 @@ impl Job<'_> {
         let tracker = tracker.ok_or_else(|| WorkflowError::NoMovie {
             reason: format!("none of its {count} frames can be used: {}", first_reason(&followed.bad_frames)),
         })?;
-        tracker.finish(&mut followed.poses);
+        let origin = tracker.finish(&mut followed.poses);
+        if let Some(mean) = mean {
+            let mean = mean.finish();
+            let moved = origin.drift_angstrom != DVec2::ZERO || origin.rotation_rad != 0.0;
+            followed.mean_image = if moved {
+                let level = mean.mean().unwrap_or(0.0);
+                let moved = in_frame(mean.view(), self.pixel_angstrom(), &origin);
+                moved.mapv(|value| if value.is_finite() { value } else { level })
+            } else {
+                mean
+            };
+        }
         Ok(followed)
     }
 
@@ -147,7 +174,7 @@ impl Job<'_> {
         followed: Followed,
     ) -> Result<Analysis, WorkflowError> {
         let mut sites = self.find_sites(columns, &followed)?;
-        let (mut readings, mean_image) = self.read(frames, columns, &followed, &sites)?;
+        let mut readings = self.read(frames, columns, &followed, &sites)?;
         let no_movie = |error: &dyn std::fmt::Display| WorkflowError::NoMovie { reason: error.to_string() };
         let settings = OccupancySettings::default();
         let weighed = settle(&mut sites, &mut readings, &self.intervals, &settings, self.seed.child("occupancy"))
@@ -162,7 +189,6 @@ impl Job<'_> {
             readings,
             occupancy,
             events,
-            mean_image,
             pixel_angstrom: self.pixel_angstrom(),
         })
     }
@@ -183,7 +209,27 @@ impl Job<'_> {
             );
             return Err(WorkflowError::NoMovie { reason });
         }
-        let found = Sites::find(&density, &SiteSettings::default())
+        let mean = &followed.mean_image;
+        let pixel = self.pixel_angstrom();
+        let in_mean = if mean.iter().any(|value| *value != mean[[0, 0]]) {
+            let eye = Eye { pixel_angstrom: (pixel, pixel), ..self.eye.clone() };
+            eye.look(mean)?.columns
+        } else {
+            Vec::new()
+        };
+        let (ny, nx) = mean.dim();
+        let far = DVec2::new(nx as f64 - 1.0, ny as f64 - 1.0) * pixel;
+        let trusted: Vec<&FramePose> = followed.poses.iter().filter(|pose| pose.trusted).collect();
+        let some: Vec<&FramePose> = trusted.iter().step_by(trusted.len().div_ceil(VIEWS).max(1)).copied().collect();
+        let in_view = |place: DVec2| {
+            let seen = |pose: &&&FramePose| {
+                let at = pose.pose.to_frame(place);
+                at.min(far - at).min_element() >= MARGIN_ANGSTROM
+            };
+            2 * some.iter().filter(seen).count() >= some.len()
+        };
+        let evidence = SiteEvidence { density: &density, in_mean: &in_mean, in_view: &in_view };
+        let found = Sites::find_all(&evidence, &SiteSettings::default())
             .map_err(|error| WorkflowError::NoMovie { reason: error.to_string() })?;
         match self.known_sites {
             None => Ok(found),
@@ -191,20 +237,19 @@ impl Job<'_> {
         }
     }
 
-    /// What every frame says at the sites, and the mean of the frames.
+    /// What every frame says at the sites.
     fn read(
         &self,
         frames: &dyn Frames,
         columns: &dyn Columns,
         followed: &Followed,
         sites: &Sites,
-    ) -> Result<(SiteReadings, Array2<f32>), WorkflowError> {
+    ) -> Result<SiteReadings, WorkflowError> {
         let count = frames.count();
         self.context.progress.begin(count as u64, "frames at their sites");
         let pixel = self.pixel_angstrom();
         let mut readings =
             SiteReadings::new(&sites.places_angstrom(), &sites.vacuum_angstrom, sites.neighbour_angstrom);
-        let mut mean: Option<MeanImage> = None;
         for (index, pose) in followed.poses.iter().enumerate() {
             if self.context.is_cancelled() {
                 return Err(WorkflowError::Cancelled { done: index as u64, total: count as u64, unit: "frames" });
@@ -215,7 +260,6 @@ impl Job<'_> {
                     Ok(frame) => {
                         let image = self.eye.on_even_pixels(frame);
                         readings.add(&found, Some((image.view(), pixel)), |place| pose.pose.to_frame(place));
-                        mean.get_or_insert_with(|| MeanImage::new(image.dim())).add(image.view(), pixel, &pose.pose);
                     }
                     Err(_) => readings.add_missing(),
                 },
@@ -223,8 +267,7 @@ impl Job<'_> {
             }
             self.context.progress.done(index as u64 + 1);
         }
-        let mean = mean.map(MeanImage::finish).unwrap_or_default();
-        Ok((readings, mean))
+        Ok(readings)
     }
 }
 

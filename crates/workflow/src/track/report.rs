@@ -74,7 +74,7 @@ impl Pictures<'_> {
 
     fn map(&self, quantity: SiteQuantity, sites: &[MapSite]) -> Result<atomlens_report::Drawing, WorkflowError> {
         let analysis = self.analysis;
-        let map = SiteMap::new(analysis.mean_image.view(), analysis.pixel_angstrom, sites, quantity)
+        let map = SiteMap::new(analysis.followed.mean_image.view(), analysis.pixel_angstrom, sites, quantity)
             .neighbour_angstrom(analysis.sites.neighbour_angstrom);
         Ok(map.drawing()?)
     }
@@ -288,12 +288,12 @@ impl Pictures<'_> {
         let count = poses.len();
         let (page_step, gif_step) = (picture_step(count), animation::frame_step(count));
         let side = largest_side_px(count.div_ceil(page_step));
-        let shape = analysis.mean_image.dim();
+        let shape = analysis.followed.mean_image.dim();
         let settings = AnimationSettings {
             neighbour_angstrom: Some(analysis.sites.neighbour_angstrom),
             ..AnimationSettings::default()
         };
-        let level = analysis.mean_image.mean().unwrap_or(0.0);
+        let level = analysis.followed.mean_image.mean().unwrap_or(0.0);
         let mut animation = Animation::create(gif, [shape.0, shape.1], analysis.pixel_angstrom, settings)?;
         let mut shown = Vec::new();
         let mut before = 0;

@@ -139,7 +139,7 @@ impl Writer<'_> {
         self.table("events", || tables::events(analysis).into_iter())?;
         self.table("hops", || tables::hops(analysis).into_iter())?;
         let tracks = self.tracks(analysis, stored)?;
-        write_npy(&out.join("mean_image.npy"), analysis.mean_image.view())?;
+        write_npy(&out.join("mean_image.npy"), analysis.followed.mean_image.view())?;
         let movie = self.summary(analysis);
         write_json(&out.join("movie.json"), &movie)?;
         let warnings = self.warnings(analysis);
@@ -179,7 +179,7 @@ impl Writer<'_> {
 
     fn summary(&self, analysis: &Analysis) -> MovieSummary {
         let (width, height) = self.movie.size_px();
-        let mean = analysis.mean_image.iter().map(|value| f64::from(*value)).sum::<f64>();
+        let mean = analysis.followed.mean_image.iter().map(|value| f64::from(*value)).sum::<f64>();
         MovieSummary {
             frames: self.movie.frames(),
             bad_frames: analysis.followed.bad_frames.keys().copied().collect(),
@@ -198,7 +198,7 @@ impl Writer<'_> {
                 probability_threshold: self.choice.model.card.columns.probability_threshold,
             },
             signal: SignalSummary {
-                mean_counts: mean / analysis.mean_image.len().max(1) as f64,
+                mean_counts: mean / analysis.followed.mean_image.len().max(1) as f64,
                 dose_e_per_a2: self.source.acquisition().dose_e_per_a2,
             },
             total: summary::total(analysis),

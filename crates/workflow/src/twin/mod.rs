@@ -114,7 +114,7 @@ impl TwinSource {
             },
             rates: rates.collect(),
             poses: analysis.followed.poses.clone(),
-            mean_image: analysis.mean_image.clone(),
+            mean_image: analysis.followed.mean_image.clone(),
             pixel_angstrom: analysis.pixel_angstrom,
             frame_time_s: analysis.occupancy.intervals.frame_time_s(),
         }

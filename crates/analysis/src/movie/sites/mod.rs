@@ -1,5 +1,8 @@
 //! Reference sites: the places at which columns are found at some time of a movie.
 //!
+//! What the mean of all frames shows leads: it has the dose of all of them, so that where single frames leave it open which
+//! of two places half a spacing apart is a column, it does not ([`SiteEvidence::in_mean`]).
+//!
 //! The columns of all frames, brought to the reference frame, are summed ([`SiteDensity`]). Peaks that are there most of
 //! the time carry the particle's own lattice; the places of that lattice next to them are candidates, however rarely
 //! anything was seen there. Of those, [`Sites::doubtful`] says which ones the density alone cannot call sites: a
@@ -15,6 +18,7 @@ mod lattice;
 
 use std::collections::BTreeMap;
 
+use atomlens_core::DetectedColumn;
 use atomlens_core::glam::DVec2;
 use serde::{Deserialize, Serialize};
 
@@ -136,6 +140,17 @@ impl Default for SiteSettings {
     }
 }
 
+/// What sites are found by.
+#[derive(Clone, Copy)]
+pub struct SiteEvidence<'a> {
+    /// Columns of all frames, in the reference frame.
+    pub density: &'a SiteDensity,
+    /// Columns that the detector finds in the mean of the frames, in the reference frame; may be none.
+    pub in_mean: &'a [DetectedColumn],
+    /// Whether a place of the reference frame can be seen in most frames.
+    pub in_view: &'a dyn Fn(DVec2) -> bool,
+}
+
 /// The sites of a movie.
 #[derive(Debug, Clone)]
 pub struct Sites {
@@ -160,22 +175,38 @@ struct Candidate {
 }
 
 impl Sites {
-    /// Finds the sites of a density.
+    /// Finds the sites of a density alone.
     ///
     /// # Errors
     /// If nothing is there most of the time.
     pub fn find(density: &SiteDensity, settings: &SiteSettings) -> Result<Sites, SitesError> {
+        Sites::find_all(&SiteEvidence { density, in_mean: &[], in_view: &|_| true }, settings)
+    }
+
+    /// Finds the sites.
+    ///
+    /// # Errors
+    /// If nothing is there most of the time.
+    pub fn find_all(evidence: &SiteEvidence<'_>, settings: &SiteSettings) -> Result<Sites, SitesError> {
+        let SiteEvidence { density, in_mean, in_view } = *evidence;
         let peaks = density.peaks();
-        let level = filled_level(&peaks);
         let heaviest = peaks.first().map_or(0.0, |peak| peak.weight);
-        if level < 1.0 || heaviest < 0.1 * density.frames() as f64 {
-            return Err(SitesError::NothingStays { frames: density.frames(), peaks: peaks.len(), heaviest });
-        }
+        let (peaks, level) = match led_by_mean(&peaks, in_mean, density, settings) {
+            Some(led) => led,
+            None => {
+                let level = filled_level(&peaks);
+                if level < 1.0 || heaviest < 0.1 * density.frames() as f64 {
+                    return Err(SitesError::NothingStays { frames: density.frames(), peaks: peaks.len(), heaviest });
+                }
+                (peaks, level)
+            }
+        };
+        let peaks = peaks.into_iter().filter(|peak| in_view(peak.place_angstrom));
         let (strong, weak): (Vec<DensityPeak>, Vec<DensityPeak>) =
-            peaks.into_iter().partition(|peak| peak.weight >= settings.sure_strength * level);
+            peaks.partition(|peak| peak.weight >= settings.sure_strength * level);
         let (lattices, mut found) = numbered(&strong);
         for (index, lattice) in lattices.iter().enumerate() {
-            extend(&mut found, index, lattice, density, &weak, level, settings);
+            extend(&mut found, index, lattice, evidence, &weak, level, settings);
         }
         if lattices.is_empty() {
             let lead = settings.leading_strength * level;
@@ -195,7 +226,7 @@ impl Sites {
             .map(|lattice| lattice.neighbours(LatticePlace { n: 0, m: 0, site: 0 }).count() as f64)
             .collect();
         let mut sites = Sites {
-            vacuum_angstrom: vacuum(&places, density, neighbour_angstrom, level, settings.vacuum_places),
+            vacuum_angstrom: vacuum(&places, evidence, neighbour_angstrom, level, settings.vacuum_places),
             neighbour_angstrom,
             neighbours: Vec::new(),
             lattice: found
@@ -341,6 +372,61 @@ fn filled_level(peaks: &[DensityPeak]) -> f64 {
     0.0
 }
 
+/// A column of the mean image of at least this probability is a site without further proof.
+const SURE_IN_MEAN: f64 = 0.9;
+
+/// Columns of the mean image needed for it to lead.
+const FEWEST_IN_MEAN: usize = 6;
+
+/// Peaks with the columns of the mean image among them, and the weight of a place that is always filled; `None` if the
+/// mean shows too little.
+///
+/// A peak between columns that the mean is sure of, nearer than three quarters of their distance, is a frame's other
+/// reading of the same lattice and is left out.
+fn led_by_mean(
+    peaks: &[DensityPeak],
+    in_mean: &[DetectedColumn],
+    density: &SiteDensity,
+    settings: &SiteSettings,
+) -> Option<(Vec<DensityPeak>, f64)> {
+    let place = |column: &DetectedColumn| DVec2::new(column.x_angstrom, column.y_angstrom);
+    let sure: Vec<&DetectedColumn> =
+        in_mean.iter().filter(|column| column.probability >= SURE_IN_MEAN && place(column).is_finite()).collect();
+    if sure.len() < FEWEST_IN_MEAN {
+        return None;
+    }
+    let places: Vec<DVec2> = sure.iter().map(|column| place(column)).collect();
+    let reach = 0.75 * commonest_distance(&places);
+    let at = |place: DVec2| density.within(place, density::PEAK_REACH_ANGSTROM);
+    let mut weights: Vec<f64> = places.iter().map(|place| at(*place).map_or(0.0, |peak| peak.weight)).collect();
+    let of_columns = weights.clone();
+    weights.sort_by(f64::total_cmp);
+    let level = weights[weights.len() / 2].max(1.0);
+    let mut led: Vec<DensityPeak> = places
+        .iter()
+        .zip(&sure)
+        .zip(of_columns)
+        .map(|((place, column), weight)| {
+            let own = at(*place);
+            // Where frames say as much as the mean, they say it of the site's own frames.
+            let of_frames = own.filter(|_| weight >= settings.sure_strength * level);
+            DensityPeak {
+                place_angstrom: of_frames.map_or(*place, |peak| peak.place_angstrom),
+                weight: weight.max(settings.sure_strength * level),
+                spread_angstrom: own.map_or(0.0, |peak| peak.spread_angstrom),
+                species: column.species,
+            }
+        })
+        .collect();
+    let near = Neighbours::new(&places, reach.max(density::PEAK_REACH_ANGSTROM));
+    let elsewhere = |peak: &&DensityPeak| {
+        near.within(peak.place_angstrom, reach.max(density::PEAK_REACH_ANGSTROM)).next().is_none()
+    };
+    led.extend(peaks.iter().filter(elsewhere));
+    led.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+    Some((led, level))
+}
+
 /// Lattices of the strong peaks, one for all or one a species, and the peaks with their numbers.
 fn numbered(strong: &[DensityPeak]) -> (Vec<OwnLattice>, Vec<Candidate>) {
     let column = |peak: &DensityPeak| ColumnPlace {
@@ -380,7 +466,7 @@ fn extend(
     found: &mut Vec<Candidate>,
     index: usize,
     lattice: &OwnLattice,
-    density: &SiteDensity,
+    evidence: &SiteEvidence<'_>,
     weak: &[DensityPeak],
     level: f64,
     settings: &SiteSettings,
@@ -397,7 +483,9 @@ fn extend(
         for from in front {
             for number in lattice.neighbours(from) {
                 let at = lattice.at(number);
-                if taken.insert(number, ()).is_some() || found.iter().any(|c| c.peak.place_angstrom.distance(at) < free)
+                if taken.insert(number, ()).is_some()
+                    || !(evidence.in_view)(at)
+                    || found.iter().any(|c| c.peak.place_angstrom.distance(at) < free)
                 {
                     continue;
                 }
@@ -406,7 +494,7 @@ fn extend(
                     .within(at, tolerance)
                     .map(|(peak, _)| weak[peak])
                     .max_by(|a, b| score(a).total_cmp(&score(b)));
-                let mut peak = seen.or_else(|| density.within(at, tolerance)).unwrap_or(DensityPeak {
+                let mut peak = seen.or_else(|| evidence.density.within(at, tolerance)).unwrap_or(DensityPeak {
                     place_angstrom: at,
                     weight: 0.0,
                     spread_angstrom: 0.0,
@@ -442,7 +530,8 @@ fn commonest_distance(places: &[DVec2]) -> f64 {
 }
 
 /// Places that are further than a few neighbours' distances from every site and where next to nothing was found.
-fn vacuum(places: &[DVec2], density: &SiteDensity, neighbour: f64, level: f64, most: usize) -> Vec<DVec2> {
+fn vacuum(places: &[DVec2], evidence: &SiteEvidence<'_>, neighbour: f64, level: f64, most: usize) -> Vec<DVec2> {
+    let at = |place: DVec2| evidence.density.within(place, density::PEAK_REACH_ANGSTROM);
     let low = places.iter().copied().reduce(DVec2::min).unwrap_or(DVec2::ZERO);
     let high = places.iter().copied().reduce(DVec2::max).unwrap_or(DVec2::ZERO);
     let margin = 5.0 * neighbour;
@@ -453,9 +542,7 @@ fn vacuum(places: &[DVec2], density: &SiteDensity, neighbour: f64, level: f64, m
         for i in 0..=size.x as usize {
             let place = low - margin + DVec2::new(i as f64, j as f64) * neighbour;
             let beside = near.within(place, 1.7 * neighbour).next().is_none();
-            let nothing =
-                density.within(place, density::PEAK_REACH_ANGSTROM).is_none_or(|peak| peak.weight < 0.12 * level);
-            if beside && nothing {
+            if beside && (evidence.in_view)(place) && at(place).is_none_or(|peak| peak.weight < 0.12 * level) {
                 empty.push(place);
             }
         }

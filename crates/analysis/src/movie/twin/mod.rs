@@ -17,7 +17,7 @@ use rand::RngExt;
 
 use self::noise::{Noise, NoiseSums};
 use super::drift::Pose;
-use super::mean_image::{between, in_reference};
+use super::mean_image::{between, in_frame};
 use super::occupancy::{FrameIntervals, Switching};
 
 /// Radius of the template in distances between neighbours, and where it begins to fall to zero.
@@ -280,18 +280,6 @@ pub fn states(rates: &[Switching], initial: &[f64], intervals: &FrameIntervals, 
         }
     }
     states
-}
-
-/// The reference image seen in a frame: the inverse of [`in_reference`].
-fn in_frame(image: ArrayView2<'_, f32>, pixel_angstrom: f64, pose: &Pose) -> Array2<f32> {
-    let centre = pose.centre_angstrom;
-    // to_reference(p) = R(-a)(p - c - d) + c is the motion to a frame that is turned back and moved by -R(-a) d.
-    let back = Pose {
-        drift_angstrom: -DVec2::from_angle(-pose.rotation_rad).rotate(pose.drift_angstrom),
-        rotation_rad: -pose.rotation_rad,
-        centre_angstrom: centre,
-    };
-    in_reference(image, pixel_angstrom, &back)
 }
 
 fn offsets(half: usize) -> impl Iterator<Item = DVec2> {
