@@ -47,6 +47,8 @@ enum Command {
     Track(commands::track::TrackArguments),
     /// Check a result of `track` by simulated movies like the one analysed.
     Twin(commands::twin::TwinArguments),
+    /// Compare movies that `track` analysed: do sites switch more often under one condition?
+    Compare(commands::compare::CompareArguments),
     /// Measure a model by dose, on fresh simulations.
     Benchmark(commands::benchmark::BenchmarkArguments),
     /// Train a network on simulated images.
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Command::Detect(arguments) => commands::detect::run(arguments, &terminal),
         Command::Track(arguments) => commands::track::run(arguments, &terminal),
         Command::Twin(arguments) => commands::twin::run(arguments, &terminal),
+        Command::Compare(arguments) => commands::compare::run(arguments, &terminal),
         Command::Benchmark(arguments) => commands::benchmark::run(arguments, &terminal),
         Command::Train(arguments) => commands::train::run(arguments, &terminal),
         Command::Recipe(arguments) => commands::recipe::run(arguments, &terminal),

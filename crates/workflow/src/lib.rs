@@ -5,6 +5,7 @@
 //! the hashes of what was read.
 
 pub mod benchmark;
+pub mod compare;
 pub mod context;
 pub mod convert;
 pub mod demo;

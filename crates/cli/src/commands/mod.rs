@@ -1,6 +1,7 @@
 //! One file a subcommand: what was typed becomes settings of a job.
 
 pub(crate) mod benchmark;
+pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod demo;
