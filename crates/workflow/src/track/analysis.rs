@@ -68,7 +68,6 @@ pub(crate) struct Followed {
 pub(crate) struct Analysis {
     pub(crate) followed: Followed,
     pub(crate) sites: Sites,
-    pub(crate) readings: SiteReadings,
     pub(crate) occupancy: Occupancy,
     pub(crate) events: Events,
     /// Changes of "found" and "not found", by site.
@@ -186,7 +185,6 @@ impl Job<'_> {
             naive_switches: naive_switches(&readings, threshold),
             followed,
             sites,
-            readings,
             occupancy,
             events,
             pixel_angstrom: self.pixel_angstrom(),
