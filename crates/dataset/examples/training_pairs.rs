@@ -23,7 +23,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mixture = Mixture::bundled(&name)?;
     let species = mixture.labels.species();
-    let mut sheet = ContactSheet::new(format!("{name}, seed {seed}")).columns(8).panel_width_px(300);
+    let mut sheet = ContactSheet::new(format!("{name}, seed {seed}"))
+        .columns(if mixture.frames() > 1 { mixture.frames() } else { 8 })
+        .panel_width_px(300);
     let mut recipes: BTreeMap<String, usize> = BTreeMap::new();
     let (mut columns, mut ignored, mut cells) = (0, 0, 0);
     // The first pairs need a specimen each, later ones every eighth: only those are counted that are like all that follow.
@@ -51,12 +53,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 drawn.defocus_angstrom[0],
                 drawn.cs_angstrom * 1e-4
             );
-            let mut panel = Panel::micrograph(pair.input.slice(s![0, .., ..]), 0.2).caption(caption);
+            // Of a window the frame that the columns are of comes first.
+            let middle = mixture.frames() / 2;
+            let mut panel = Panel::micrograph(pair.input.slice(s![middle, .., ..]), 0.2).caption(caption);
             // Half of the image without marks, so that it can be seen.
             for (index, name) in species.iter().enumerate() {
                 let places = pair.target.columns.iter().filter(|column| column.species == index);
                 let places: Vec<_> = places
-                    .filter(|column| column.y_angstrom > 25.6)
+                    .filter(|column| column.y_angstrom > 0.1 * mixture.field_px as f64)
                     .map(|column| (column.x_angstrom, column.y_angstrom))
                     .collect();
                 if !places.is_empty() {
@@ -64,6 +68,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 }
             }
             sheet = sheet.push(panel);
+            for beside in (0..mixture.frames()).filter(|frame| *frame != middle) {
+                let caption = format!("frame {:+}", beside as i64 - middle as i64);
+                sheet = sheet.push(Panel::micrograph(pair.input.slice(s![beside, .., ..]), 0.2).caption(caption));
+            }
         }
     }
     let seconds = start.elapsed().as_secs_f64();

@@ -133,6 +133,8 @@ impl Iterator for TrainingStream {
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Axis;
+
     use super::*;
 
     /// Small gold particles in a well-set microscope, atoms all of one contrast.
@@ -208,6 +210,57 @@ mod tests {
             }
         }
         assert!(seen > 12, "{seen} pairs with enough columns");
+    }
+
+    /// Windows of the same particles, all of whose columns at the edge come and go at a rate, without noise to speak of.
+    fn windows(rate: f64) -> Vec<TrainingPair> {
+        let mut mixture = mixture();
+        mixture.window = Some(WindowSettings {
+            frames: 5,
+            misalignment_angstrom: 0.0.into(),
+            misplaced_fraction: 0.0,
+            cut_short_fraction: 0.0,
+            missing_fraction: 0.0,
+            moving_fraction: 0.0,
+        });
+        mixture.parts[0].settings.switching = SwitchingSettings {
+            columns_fraction: 1.0.into(),
+            thinned_fraction: 0.0.into(),
+            rate_per_frame: rate.into(),
+        };
+        let settings = StreamSettings { rotation: 3, ..StreamSettings::for_training(2) };
+        TrainingStream::new(&mixture, 5, settings).unwrap().take(12).collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn the_truth_of_a_window_is_that_of_its_middle() {
+        let distance = |pair: &TrainingPair, a: usize, b: usize| {
+            let (a, b) = (pair.input.index_axis(Axis(0), a), pair.input.index_axis(Axis(0), b));
+            (&a - &b).mapv(|difference| difference * difference).mean().unwrap()
+        };
+        let (still, alternating) = (windows(0.0), windows(1.0));
+        for (still, alternating) in still.iter().zip(&alternating) {
+            assert_eq!(still.input.dim(), (5, 120, 120));
+            // The same columns in every frame, or in every other one; the particle and the middle frame are the same.
+            assert_eq!(still.target, alternating.target);
+            assert!(distance(still, 2, 1) < 0.05 && distance(still, 2, 4) < 0.05);
+            assert!(distance(alternating, 2, 4) < 0.05 && distance(alternating, 1, 3) < 0.05);
+        }
+        // On the columns of the middle frame there is less in those frames that have not all of them.
+        let mut on_columns = [0.0; 5];
+        for pair in &alternating {
+            for column in &pair.target.columns {
+                let [x, y] =
+                    [column.x_angstrom, column.y_angstrom].map(|place| (place / PIXEL_ANGSTROM).round() as usize);
+                for (frame, sum) in on_columns.iter_mut().enumerate() {
+                    *sum += pair.input.get([frame, y, x]).map_or(0.0, |value| f64::from(value.abs()));
+                }
+            }
+        }
+        assert!(on_columns[1] < 0.9 * on_columns[2] && on_columns[3] < 0.9 * on_columns[2], "{on_columns:?}");
+        assert!((on_columns[0] / on_columns[2] - 1.0).abs() < 0.02, "{on_columns:?}");
+        let different = alternating.iter().filter(|pair| distance(pair, 1, 2) > 0.1).count();
+        assert!(different > 6, "{different}");
     }
 
     #[test]

@@ -17,14 +17,21 @@ pub struct Choice {
     pub reason: String,
 }
 
-/// The models that may look: the one that was asked for, or all that are built in.
+/// The models that may look: the one that was asked for, or all that are built in and see one frame at a time.
 ///
 /// # Errors
 /// If there is no such model.
 pub fn candidates(asked: Option<&str>) -> Result<Vec<(String, Model)>, WorkflowError> {
     match asked {
         Some(name) => Ok(vec![(name.to_owned(), Model::find(name)?)]),
-        None => Model::names().into_iter().map(|name| Ok((name.to_owned(), Model::find(name)?))).collect(),
+        None => {
+            let mut all = Vec::new();
+            for name in Model::names() {
+                all.push((name.to_owned(), Model::find(name)?));
+            }
+            all.retain(|(_, model)| model.card.frames == 1);
+            Ok(all)
+        }
     }
 }
 

@@ -119,7 +119,7 @@ impl Eye<'_> {
     }
 
     /// Refuses a number of frames that is not the model's.
-    fn needs(&self, frames: usize) -> Result<(), WorkflowError> {
+    pub(super) fn needs(&self, frames: usize) -> Result<(), WorkflowError> {
         let (card, needed) = (&self.model.card, self.model.network.architecture().image_channels);
         if frames == needed {
             return Ok(());

@@ -175,6 +175,7 @@ impl FileJob<'_> {
             pixel_angstrom: pixel_size.angstrom,
             columns: ColumnSettings { probability_threshold: threshold, ..model.card.columns.clone() },
         };
+        eye.needs(1)?;
         let mut file = writer.begin(source, self.number, &choice, &pixel_size)?;
         let mut bad_frames = 0;
         for index in 0..source.frames() {
