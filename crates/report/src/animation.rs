@@ -47,7 +47,7 @@ pub fn frame_step(frames: usize) -> usize {
 /// How an animation looks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnimationSettings {
-    /// Longest side of the picture, in pixels; at most 1024.
+    /// About the longest side of the picture, in pixels; at most 1024.
     pub largest_side_px: usize,
     /// How long a frame is shown, in ms; rounded to 10 ms, at least 20.
     pub frame_ms: u32,
@@ -314,7 +314,13 @@ impl View {
         }
         let largest = settings.largest_side_px.clamp(64, 1024);
         let longest = rows.len().max(columns.len());
-        let scale = largest as f64 / longest as f64;
+        // Whole factors keep pixels squares and make files that are several times smaller; the picture may then be a
+        // fifth larger.
+        let scale = match (largest as f64 / longest as f64).round() {
+            factor if factor >= 1.0 && factor * longest as f64 <= 1.2 * largest as f64 => factor,
+            factor if factor > 1.0 => factor - 1.0,
+            _ => largest as f64 / longest as f64,
+        };
         let [height, width] = [rows.len(), columns.len()].map(|n| ((n as f64 * scale).round() as usize).max(1));
         let canvas_width = width.max(LEAST_WIDTH_PX);
         let text = (canvas_width as f32 / 30.0).clamp(15.0, 24.0).round();

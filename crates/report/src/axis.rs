@@ -95,15 +95,18 @@ fn power_label(value: f64, digit: f64, power: i32) -> String {
     if (-3..5).contains(&power) {
         return short_number(value);
     }
-    let exponent: String = power
-        .to_string()
-        .chars()
-        .map(|letter| match letter {
-            '-' => '⁻',
-            digit => ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'][digit as usize - '0' as usize],
-        })
-        .collect();
+    let exponent = raised(power);
     if digit == 1.0 { format!("10{exponent}") } else { format!("{digit}·10{exponent}") }
+}
+
+/// A whole number as an exponent.
+fn raised(power: i32) -> String {
+    let letters = power.to_string();
+    let raise = |letter: char| match letter {
+        '-' => '⁻',
+        digit => ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'][digit as usize - '0' as usize],
+    };
+    letters.chars().map(raise).collect()
 }
 
 /// Round numbers between two values, about as many as wanted, and their distance. None where the range is empty.
@@ -124,7 +127,10 @@ pub(crate) fn ticks(low: f64, high: f64, wanted: usize) -> (Vec<f64>, f64) {
 pub(crate) fn tick_label(value: f64, step: f64) -> String {
     let largest = value.abs().max(step);
     if !(1e-4..1e6).contains(&largest) {
-        return format!("{:e}", (value / step).round() * step).replace('e', "·10^");
+        let rounded = (value / step).round() * step;
+        let power = rounded.abs().log10().floor() as i32;
+        let digits = short_number(rounded / 10.0_f64.powi(power)).replace('-', "−");
+        return format!("{digits}·10{}", raised(power));
     }
     let decimals = (-(step.log10() + 1e-9).floor()).max(0.0) as usize;
     let written = format!("{value:.decimals$}");
@@ -140,7 +146,9 @@ mod tests {
         assert_eq!(ticks(0.0, 1.0, 5).0, [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
         assert_eq!(ticks(-3.0, 17.0, 4).0, [0.0, 5.0, 10.0, 15.0]);
         assert!(ticks(1.0, 1.0, 4).0.is_empty());
-        for (value, step, label) in [(0.6000000000000001, 0.2, "0.6"), (-0.0, 0.5, "0"), (-15.0, 5.0, "−15")] {
+        for (value, step, label) in
+            [(0.6000000000000001, 0.2, "0.6"), (-0.0, 0.5, "0"), (-15.0, 5.0, "−15"), (-5e-5, 5e-5, "−5·10⁻⁵")]
+        {
             assert_eq!(tick_label(value, step), label);
         }
     }

@@ -234,6 +234,46 @@ impl Canvas {
         });
     }
 
+    /// Fills what lies inside of a line through points that ends where it began; where it crosses itself, what it goes
+    /// around an odd number of times. `opacity` is 0 for none to 1 for opaque.
+    pub fn area(&mut self, points: &[Point], colour: Colour, opacity: f32) {
+        /// Lines that are looked at in each row of pixels.
+        const LINES: usize = 4;
+        if points.len() < 3 || points.iter().any(|point| !(point.x.is_finite() && point.y.is_finite())) {
+            return;
+        }
+        let (top, bottom) = points.iter().fold((f32::MAX, f32::MIN), |(l, h), p| (l.min(p.y), h.max(p.y)));
+        let rows = top.floor().clamp(0.0, self.height_px() as f32) as u32
+            ..bottom.ceil().clamp(0.0, self.height_px() as f32) as u32;
+        let width = self.width_px() as f32;
+        let mut covered = vec![0.0_f32; self.width_px() as usize];
+        let mut crossings = Vec::new();
+        for row in rows {
+            covered.fill(0.0);
+            for line in 0..LINES {
+                let y = row as f32 + (line as f32 + 0.5) / LINES as f32;
+                crossings.clear();
+                for (index, from) in points.iter().enumerate() {
+                    let to = points[(index + 1) % points.len()];
+                    if (from.y <= y) != (to.y <= y) {
+                        crossings.push(from.x + (to.x - from.x) * (y - from.y) / (to.y - from.y));
+                    }
+                }
+                crossings.sort_unstable_by(f32::total_cmp);
+                for pair in crossings.chunks_exact(2) {
+                    let (left, right) = (pair[0].clamp(0.0, width), pair[1].clamp(0.0, width));
+                    for x in left.floor() as usize..(right.ceil() as usize).min(covered.len()) {
+                        let part = right.min(x as f32 + 1.0) - left.max(x as f32);
+                        covered[x] += part.max(0.0) / LINES as f32;
+                    }
+                }
+            }
+            for (x, coverage) in covered.iter().enumerate().filter(|(_, coverage)| **coverage > 0.0) {
+                self.blend(x as i64, i64::from(row), colour, opacity * coverage);
+            }
+        }
+    }
+
     /// Writes a line of text.
     pub fn text(&mut self, text: Text<'_>, at: Point) {
         let (left, baseline) = origin(&text);
@@ -290,6 +330,20 @@ mod tests {
     /// Sum of what was painted black on white, in pixels.
     fn ink(canvas: &Canvas) -> f32 {
         canvas.pixels.pixels().map(|p| 1.0 - f32::from(p.0[0]) / 255.0).sum()
+    }
+
+    #[test]
+    fn an_area_covers_what_is_inside_of_its_line() {
+        let mut canvas = Canvas::new(64, 64, WHITE);
+        let triangle = [Point::new(5.5, 8.0), Point::new(50.5, 8.0), Point::new(5.5, 48.0)];
+        canvas.area(&triangle, BLACK, 1.0);
+        assert!((ink(&canvas) - 0.5 * 45.0 * 40.0).abs() < 3.0, "{}", ink(&canvas));
+        // Half of it lies outside.
+        let mut canvas = Canvas::new(64, 64, WHITE);
+        let square = [Point::new(-20.0, 10.0), Point::new(20.0, 10.0), Point::new(20.0, 30.0), Point::new(-20.0, 30.0)];
+        canvas.area(&square, BLACK, 0.5);
+        assert!((ink(&canvas) - 0.5 * 400.0).abs() < 3.0, "{}", ink(&canvas));
+        canvas.area(&[Point::new(f32::NAN, 0.0); 3], BLACK, 1.0);
     }
 
     #[test]

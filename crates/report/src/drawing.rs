@@ -69,6 +69,15 @@ pub enum Shape {
         /// Whether it is broken into dashes.
         dashed: bool,
     },
+    /// What lies inside of a line through points that ends where it began.
+    Area {
+        /// The points.
+        points: Vec<Point>,
+        /// Its colour.
+        colour: Colour,
+        /// 0 for none to 1 for opaque.
+        opacity: f32,
+    },
     /// A line of text.
     Text {
         /// What it says.
@@ -239,6 +248,7 @@ pub(crate) fn draw(canvas: &mut Canvas, shape: &Shape) {
                 canvas.soft_ring(centre, *radius, *thickness, *colour, *opacity);
             }
         }
+        Shape::Area { points, colour, opacity } => canvas.area(points, *colour, *opacity),
         Shape::Line { points, thickness, colour, dashed: false } => {
             for pair in points.windows(2) {
                 canvas.line(pair[0], pair[1], *thickness, *colour);

@@ -52,7 +52,8 @@ impl Estimate {
 
     /// `value [low, high]` with digits that the interval's width asks for; `–` where the value is unknown.
     pub fn label(self) -> String {
-        self.written(" ")
+        let Written { value, ends } = self.written(6);
+        ends.map_or(value.clone(), |(low, high)| format!("{value} [{low}, {high}]"))
     }
 
     /// The same with a unit after the interval, such as ` %`.
@@ -60,19 +61,35 @@ impl Estimate {
         if self.value.is_finite() { format!("{}{unit}", self.label()) } else { self.label() }
     }
 
-    fn written(self, space: &str) -> String {
+    /// The same in a sentence: `85.1 % (84.1 to 86.1 %)`. Of counts, whole numbers from ten on.
+    pub(crate) fn phrase(self, unit: &str, count: bool) -> String {
+        let decimals = if count && self.value.abs() >= 10.0 { 0 } else { 6 };
+        let Written { value, ends } = self.written(decimals);
+        ends.map_or(format!("{value}{unit}"), |(low, high)| format!("{value}{unit} ({low} to {high}{unit})"))
+    }
+
+    /// Its numbers as they are written, with at most so many decimals.
+    pub(crate) fn written(self, most_decimals: usize) -> Written {
         if !self.value.is_finite() {
-            return "–".to_owned();
+            return Written { value: "–".to_owned(), ends: None };
         }
         match self.interval() {
             Some((low, high)) => {
-                let decimals = decimals_of(self.value, low, high);
+                let decimals = decimals_of(self.value, low, high).min(most_decimals);
                 let number = |value: f64| fixed(value, decimals);
-                format!("{}{space}[{}, {}]", number(self.value), number(low), number(high))
+                Written { value: number(self.value), ends: Some((number(low), number(high))) }
             }
-            None => short_number(self.value).replace('-', "−"),
+            None => Written { value: short_number(self.value).replace('-', "−"), ends: None },
         }
     }
+}
+
+/// An estimate as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) value: String,
+    /// Both ends of the interval, if they are known.
+    pub(crate) ends: Option<(String, String)>,
 }
 
 /// Two digits of the interval's half width, and at least as many as keep the smallest end from vanishing.
@@ -108,6 +125,7 @@ mod tests {
             (Estimate::new(-0.5, -1.25, 0.2), "−0.50 [−1.25, 0.20]"),
             (Estimate::new(1.0, 1.0, 1.0), "1.0 [1.0, 1.0]"),
             (Estimate::new(0.0, 0.0, 0.0), "0 [0, 0]"),
+            (Estimate::new(0.00001, 0.0, 0.00022), "0.00001 [0, 0.00022]"),
             (Estimate::without_interval(-3.25), "−3.25"),
             (Estimate::new(f64::NAN, 0.0, 1.0), "–"),
         ] {
@@ -115,5 +133,7 @@ mod tests {
         }
         assert_eq!(Estimate::new(0.98, 0.97, 0.99).scaled(100.0).label_with(" %"), "98.0 [97.0, 99.0] %");
         assert_eq!(Estimate::UNKNOWN.label_with(" %"), "–");
+        assert_eq!(Estimate::new(137.6, 130.6, 144.7).phrase("", true), "138 (131 to 145)");
+        assert_eq!(Estimate::new(0.851, 0.841, 0.861).phrase(" %", false), "0.851 % (0.841 to 0.861 %)");
     }
 }

@@ -164,10 +164,11 @@ impl<'a> EventRaster<'a> {
             words.push(Shape::text(line, title.size_px, INK, (Horizontal::Left, Vertical::Top), at));
             top += line_spacing(title.size_px);
         }
-        top += 0.4 * size;
+        // What the histogram counts is written above it.
+        top += 1.2 * size;
         let histogram_area = Rectangle::new(left, top.round(), inner_width, 6.0 * size);
         let histogram = self.histogram(histogram_area, &columns, size);
-        top = histogram_area.y + histogram_area.height + 0.5 * size;
+        top = histogram_area.y + histogram_area.height + 0.9 * size;
 
         let lines = Lines::new(&rows, &bands);
         let area = Rectangle::new(left, top.round(), inner_width, lines.height_px as f32);
@@ -328,13 +329,8 @@ impl<'a> EventRaster<'a> {
             1 => "Switches per frame".to_owned(),
             frames => format!("Switches per {frames} frames"),
         };
-        let words = Paragraph::fit(&label, small, area.x - 2.6 * size);
-        let height = words.lines.len() as f32 * line_spacing(small);
-        for (index, line) in words.lines.iter().enumerate() {
-            let y = area.y + 0.5 * (area.height - height) + (index as f32 + 0.5) * line_spacing(small);
-            let at = Point::new(0.3 * size, y);
-            shapes.push(Shape::text(line, words.size_px, INK, (Horizontal::Left, Vertical::Middle), at));
-        }
+        let at = Point::new(area.x + 0.3 * size, area.y - 0.2 * size);
+        shapes.push(Shape::text(&label, small, INK, (Horizontal::Left, Vertical::Baseline), at));
         shapes
     }
 

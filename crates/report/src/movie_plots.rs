@@ -28,6 +28,14 @@ impl RateUnit {
             RateUnit::PerSecond => "per second",
         }
     }
+
+    /// `frame` or `second`.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            RateUnit::PerFrame => "frame",
+            RateUnit::PerSecond => "second",
+        }
+    }
 }
 
 /// How the sites of a class, or all of them, switch. Rates are in the unit of the report that they stand in, switches of
@@ -107,7 +115,7 @@ pub fn rates_plot(classes: &[ClassRates], unit: RateUnit) -> Plot {
         .flat_map(|class| [class.naive_rate, class.switch_rate.value, class.switch_rate.high])
         .filter(|rate| rate.is_finite())
         .fold(0.0, f64::max);
-    Plot::new("", format!("switches per site and {}", unit.label().trim_start_matches("per ")))
+    Plot::new("", format!("switches per site and {}", unit.noun()))
         .x_categories(classes.iter().map(|class| class.class.clone()))
         .y_range(0.0, if most > 0.0 { 1.08 * most } else { 1.0 })
         .series(Series::points("corrected, with 95 % interval", rates).errors(ends).colour(CORRECTED))
@@ -117,8 +125,8 @@ pub fn rates_plot(classes: &[ClassRates], unit: RateUnit) -> Plot {
 /// Rates by class in several conditions, with intervals of 95 %.
 pub fn conditions_plot(conditions: &[(String, Vec<ClassRates>)], classes: &[String], unit: RateUnit) -> Plot {
     let count = conditions.len().max(1) as f64;
-    let mut plot = Plot::new("", format!("switches per site and {}", unit.label().trim_start_matches("per ")))
-        .x_categories(classes.iter().cloned());
+    let mut plot =
+        Plot::new("", format!("switches per site and {}", unit.noun())).x_categories(classes.iter().cloned());
     let mut most = 0.0_f64;
     for (index, (name, rates)) in conditions.iter().enumerate() {
         let shift = if count > 1.0 { 0.5 * (index as f64 / (count - 1.0) - 0.5) } else { 0.0 };
@@ -158,13 +166,13 @@ pub fn rotation_plot(drift: &[DriftPoint]) -> Plot {
     Plot::new(label, "rotation (°)").curve("", times.iter().zip(drift).map(|(time, point)| (*time, degrees(point))))
 }
 
-/// The share of visits that last longer than a time, for filled and for empty sites.
+/// The share of visits that last longer than a time, for filled and for empty sites, with bands of 95 %.
 pub fn survival_plot(filled: &[SurvivalPoint], empty: &[SurvivalPoint], unit: RateUnit) -> Plot {
     let mut plot = Plot::new(lag_label("time since filled or emptied", unit), "share still so").y_range(0.0, 1.03);
     for (label, points) in [("filled", filled), ("empty", empty)] {
         if !points.is_empty() {
-            let series = Series::points(label, points.iter().map(|point| (point.time, point.share.value)));
-            plot = plot.series(series.errors(points.iter().map(|p| (p.share.low, p.share.high))).joined());
+            let series = Series::line(label, points.iter().map(|point| (point.time, point.share.value)));
+            plot = plot.series(series.errors(points.iter().map(|p| (p.share.low, p.share.high))));
         }
     }
     plot
@@ -179,11 +187,14 @@ pub fn autocorrelation_plot(points: &[(f64, f64)], unit: RateUnit) -> Plot {
         .series(Series::line("", points.iter().copied()))
 }
 
-/// Mean-square displacement of columns against time.
+/// Mean-square displacement of columns against time, in pm² where it is small.
 pub fn displacement_plot(points: &[DisplacementPoint], unit: RateUnit) -> Plot {
-    let values = points.iter().map(|point| (point.time, point.mean_square_nm2.value));
-    let ends = points.iter().map(|point| (point.mean_square_nm2.low, point.mean_square_nm2.high));
-    Plot::new(lag_label("time apart", unit), "mean-square displacement (nm²)")
+    let most = points.iter().map(|point| point.mean_square_nm2.value).filter(|v| v.is_finite()).fold(0.0, f64::max);
+    let (name, factor) = if most < 0.01 { ("pm²", 1e6) } else { ("nm²", 1.0) };
+    let scaled = |point: &DisplacementPoint| point.mean_square_nm2.scaled(factor);
+    let values = points.iter().map(|point| (point.time, scaled(point).value));
+    let ends = points.iter().map(|point| (scaled(point).low, scaled(point).high));
+    Plot::new(lag_label("time apart", unit), format!("mean-square displacement ({name})"))
         .series(Series::points("", values).errors(ends).joined())
 }
 

@@ -351,6 +351,9 @@ impl Layout<'_> {
             shapes.push(Shape::text(label, small, INK, (Horizontal::Centre, Vertical::Top), at));
         }
         for (index, name) in self.names.iter().enumerate() {
+            if index > 0 {
+                shapes.push(upright(self.x(index as f64 - 0.5), GRID));
+            }
             let x = self.x(index as f64);
             for (number, line) in name.lines.iter().enumerate() {
                 let at = Point::new(x, below + 0.45 * size + number as f32 * line_spacing(name.size_px));
@@ -386,7 +389,10 @@ impl Layout<'_> {
         let thickness = (0.13 * self.size).max(1.5);
         let (mut curves, mut marks) = (Vec::new(), Vec::new());
         match series.style {
-            Style::Line { dashed } => curves.extend(self.lines(&series.points, thickness, colour, dashed)),
+            Style::Line { dashed } => {
+                curves.extend(self.bands(series, colour));
+                curves.extend(self.lines(&series.points, thickness, colour, dashed));
+            }
             Style::Bars => {
                 for pair in series.points.windows(2).filter(|pair| pair[1].1 > 0.0) {
                     let [left, right] = [0, 1].map(|i| self.x(pair[i].0));
@@ -456,6 +462,25 @@ impl Layout<'_> {
         let anchor = (Horizontal::Right, Vertical::Middle);
         shapes.push(Shape::text(&series.label, 0.8 * fit * self.size, colour, anchor, at));
         shapes
+    }
+
+    /// What lies between the lower and the upper ends of a line's intervals, broken where one is not known.
+    fn bands(&self, series: &Series, colour: Colour) -> Vec<Shape> {
+        let known = |((x, _), (low, high)): (&(f64, f64), &(f64, f64))| {
+            let (x, low, high) = (self.x(*x), self.y(*low), self.y(*high));
+            let foot = self.frame.y + self.frame.height + 10.0;
+            let low = if low.is_finite() { low.min(foot) } else { foot };
+            (x.is_finite() && high.is_finite())
+                .then(|| (Point::new(x, high.max(self.frame.y - 10.0)), Point::new(x, low)))
+        };
+        let ends: Vec<Option<(Point, Point)>> = series.points.iter().zip(&series.errors).map(known).collect();
+        let runs = ends.split(Option::is_none).filter(|run| run.len() > 1);
+        let shape = |run: &[Option<(Point, Point)>]| {
+            let upper = run.iter().flatten().map(|ends| ends.0);
+            let points = upper.chain(run.iter().flatten().rev().map(|ends| ends.1)).collect();
+            Shape::Area { points, colour, opacity: 0.22 }
+        };
+        runs.map(shape).collect()
     }
 
     fn error_bar(&self, x: f64, (low, high): (f64, f64), thickness: f32, colour: Colour) -> Vec<Shape> {

@@ -49,6 +49,17 @@ pub fn draw(canvas: &mut Canvas, picture: Rectangle, pixel_angstrom: f64, size_p
 /// The scale bar of [`draw`] as shapes.
 pub(crate) fn shapes(picture: Rectangle, pixel_angstrom: f64, size_px: f32, light: bool) -> [Shape; 3] {
     let length_angstrom = round_length(0.2 * f64::from(picture.width) * pixel_angstrom);
+    shapes_of_length(picture, pixel_angstrom, length_angstrom, size_px, light)
+}
+
+/// A scale bar of a given length, for pictures beside each other.
+pub(crate) fn shapes_of_length(
+    picture: Rectangle,
+    pixel_angstrom: f64,
+    length_angstrom: f64,
+    size_px: f32,
+    light: bool,
+) -> [Shape; 3] {
     let length_px = (length_angstrom / pixel_angstrom) as f32;
     let label = length_label(length_angstrom);
 

@@ -67,7 +67,7 @@ impl Series {
         Series::new(label, points, Style::Bars)
     }
 
-    /// Lower and upper end of the error bar of every point, in the order of the points.
+    /// Lower and upper end of the error bar of every point, in the order of the points; along a line, of a band.
     pub fn errors(mut self, errors: impl IntoIterator<Item = (f64, f64)>) -> Series {
         self.errors = errors.into_iter().collect();
         self

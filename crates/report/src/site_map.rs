@@ -225,6 +225,7 @@ pub fn side_by_side(maps: &[SiteMap<'_>]) -> Result<Drawing, ReportError> {
     let cell_height = ((highest / pixel_angstrom) as f32).ceil().max(2.0);
     let cell_width = ((widest / pixel_angstrom) as f32).ceil().max(2.0);
 
+    let bar_angstrom = scale_bar::round_length(0.2 * widest);
     let titles: Vec<Paragraph> = maps.iter().map(|map| Paragraph::fit(&map.title, size, cell_width)).collect();
     let mut images = Vec::new();
     let mut discs = Vec::new();
@@ -253,7 +254,7 @@ pub fn side_by_side(maps: &[SiteMap<'_>]) -> Result<Drawing, ReportError> {
             let (shapes, some_unsure) = field.discs(area, pixel_angstrom, range, factor);
             unsure |= some_unsure;
             discs.push(Layer { name: "sites", clip: Some(area), shapes });
-            scales.extend(scale_bar::shapes(area, pixel_angstrom, size, false));
+            scales.extend(scale_bar::shapes_of_length(area, pixel_angstrom, bar_angstrom, size, false));
         }
         top += cell_height + gap;
     }

@@ -121,12 +121,14 @@ fn write_shape(out: &mut String, shape: &Shape, file: bool) -> fmt::Result {
             circles(out, centres, *radius)?;
             writeln!(out, "</g>")
         }
+        Shape::Area { points, colour, opacity } => {
+            write!(out, "<polygon points=\"")?;
+            write_points(out, points)?;
+            writeln!(out, "\" fill=\"{}\"{}/>", hex(*colour), opaque("fill", *opacity))
+        }
         Shape::Line { points, thickness, colour, dashed } => {
             write!(out, "<polyline points=\"")?;
-            for (index, point) in points.iter().enumerate() {
-                let space = if index == 0 { "" } else { " " };
-                write!(out, "{space}{},{}", number(point.x), number(point.y))?;
-            }
+            write_points(out, points)?;
             let (colour, width) = (hex(*colour), number(*thickness));
             write!(out, "\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\" stroke-linejoin=\"round\"")?;
             if *dashed {
@@ -172,6 +174,14 @@ fn write_shape(out: &mut String, shape: &Shape, file: bool) -> fmt::Result {
             )
         }
     }
+}
+
+fn write_points(out: &mut String, points: &[Point]) -> fmt::Result {
+    for (index, point) in points.iter().enumerate() {
+        let space = if index == 0 { "" } else { " " };
+        write!(out, "{space}{},{}", number(point.x), number(point.y))?;
+    }
+    Ok(())
 }
 
 fn circles(out: &mut String, centres: &[Point], radius: f32) -> fmt::Result {

@@ -6,7 +6,7 @@ use std::path::Path;
 use askama::Template;
 
 use super::sections::figure;
-use super::{Figure, STYLE, grouped};
+use super::{Figure, Number, STYLE, grouped};
 use crate::drawing::Drawing;
 use crate::estimate::Estimate;
 use crate::movie_plots::{ClassRates, RateUnit, conditions_plot};
@@ -158,10 +158,10 @@ impl ComparisonReport {
             class: difference.class.clone(),
             quantity: difference.quantity.clone(),
             conditions: format!("{} against {}", name(difference.compared), name(difference.reference)),
-            reference: difference.reference_value.label(),
-            compared: difference.compared_value.label(),
-            difference: difference.difference.label(),
-            ratio: difference.ratio.label(),
+            reference: difference.reference_value.into(),
+            compared: difference.compared_value.into(),
+            difference: difference.difference.into(),
+            ratio: difference.ratio.into(),
             p_value: p_label(difference.p_value),
             adjusted: p_label(difference.adjusted_p_value),
             sure: difference.p_value < 0.05,
@@ -200,12 +200,12 @@ fn p_label(p: f64) -> String {
 pub(crate) struct RateRow {
     pub(crate) class: String,
     pub(crate) sites: String,
-    pub(crate) occupancy: String,
-    pub(crate) switch_rate: String,
+    pub(crate) occupancy: Number,
+    pub(crate) switch_rate: Number,
     pub(crate) naive_rate: String,
-    pub(crate) fill_rate: String,
-    pub(crate) empty_rate: String,
-    pub(crate) switches: String,
+    pub(crate) fill_rate: Number,
+    pub(crate) empty_rate: Number,
+    pub(crate) switches: Number,
     pub(crate) naive_switches: String,
     pub(crate) total: bool,
 }
@@ -215,12 +215,12 @@ pub(crate) fn rate_rows(classes: &[ClassRates], total: &ClassRates) -> Vec<RateR
     let row = |rates: &ClassRates, total: bool| RateRow {
         class: if total { "all sites".to_owned() } else { rates.class.clone() },
         sites: grouped(rates.sites),
-        occupancy: rates.occupancy.scaled(100.0).label(),
-        switch_rate: rates.switch_rate.label(),
+        occupancy: rates.occupancy.scaled(100.0).into(),
+        switch_rate: rates.switch_rate.into(),
         naive_rate: Estimate::without_interval(rates.naive_rate).label(),
-        fill_rate: rates.fill_rate.label(),
-        empty_rate: rates.empty_rate.label(),
-        switches: rates.switches.label(),
+        fill_rate: rates.fill_rate.into(),
+        empty_rate: rates.empty_rate.into(),
+        switches: rates.switches.into(),
         naive_switches: if rates.naive_switches.is_finite() {
             short_number(rates.naive_switches)
         } else {
@@ -237,10 +237,10 @@ struct DifferenceRow {
     class: String,
     quantity: String,
     conditions: String,
-    reference: String,
-    compared: String,
-    difference: String,
-    ratio: String,
+    reference: Number,
+    compared: Number,
+    difference: Number,
+    ratio: Number,
     p_value: String,
     adjusted: String,
     sure: bool,

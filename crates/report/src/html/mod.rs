@@ -19,6 +19,8 @@ pub use movie::{Hops, MovieFacts, MovieFrame, MovieReport, MovieSite, SelfCheck,
 pub use picture::{FramePicture, MOST_PICTURES, largest_side_px, picture_step};
 pub use training::{DoseValidation, TrainingCurves, TrainingState, TrainingStep, Validation};
 
+use crate::estimate::{Estimate, Written};
+
 /// The style of every page.
 pub(crate) const STYLE: &str = include_str!("../../templates/page.css");
 
@@ -28,6 +30,21 @@ pub(crate) struct Figure {
     /// An `svg` element.
     pub(crate) svg: String,
     pub(crate) caption: String,
+}
+
+/// A number on a page and, in smaller letters, its interval.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Number {
+    pub(crate) value: String,
+    /// Empty where unknown.
+    pub(crate) interval: String,
+}
+
+impl From<Estimate> for Number {
+    fn from(estimate: Estimate) -> Number {
+        let Written { value, ends } = estimate.written(6);
+        Number { value, interval: ends.map_or(String::new(), |(low, high)| format!("[{low}, {high}]")) }
+    }
 }
 
 /// A count and its noun.

@@ -10,7 +10,7 @@ use super::detection::{ModelCard, Warning};
 use super::movie_viewer::{MovieViewer, movie_viewer};
 use super::picture::FramePicture;
 use super::sections::{ModelSection, figure};
-use super::{Figure, STYLE, counted, grouped};
+use super::{Figure, Number, STYLE, counted, grouped};
 use crate::drawing::Drawing;
 use crate::estimate::{Estimate, fixed};
 use crate::movie_plots::{
@@ -222,24 +222,30 @@ impl MovieReport<'_> {
             return vec![format!("No sites were found in {frames}.")];
         }
         let sites = counted(self.sites.len(), "site", "sites");
-        let mut first = format!("{sites} in {frames}");
-        let occupancy = self.total.occupancy.scaled(100.0);
-        if occupancy.value.is_finite() {
-            first.push_str(&format!(", filled in {} of the time", occupancy.label_with(" %")));
-        }
-        first.push('.');
-        let mut text = vec![first];
+        let duration = self.duration_s().map_or(String::new(), |time| format!(" ({} s)", short_number(time)));
+        let subject = if self.sites.len() == 1 { "It is" } else { "They are" };
         let total = &self.total;
+        let mut first = format!("{sites} in {frames}{duration}.");
+        if total.occupancy.value.is_finite() {
+            let share = total.occupancy.scaled(100.0).phrase(" %", false);
+            first.push_str(&format!(" {subject} filled in {share} of the time; in brackets are intervals of 95 %."));
+        }
+        let still = self.sites.iter().filter(|site| site.switches.value < 0.5).count();
+        if still > 0 && self.sites.len() > 1 {
+            let verb = if still == 1 { "switches" } else { "switch" };
+            first.push_str(&format!(" {} of them never {verb}.", grouped(still)));
+        }
+        let mut text = vec![first];
+        let unit = self.rate_unit.noun();
         if total.switches.value.is_finite() {
-            let unit = self.rate_unit.label();
-            let mut switches = format!(
-                "{} switches ({} losses, {} gains) happened",
-                total.switches.label(),
-                short_number(total.losses.round()),
-                short_number(total.gains.round())
-            );
+            let mut switches =
+                format!("With the detector's errors taken out, {} switches", total.switches.phrase("", true));
+            if total.losses.is_finite() && total.gains.is_finite() {
+                let [losses, gains] = [total.losses, total.gains].map(|n| grouped(n.round().max(0.0) as usize));
+                switches.push_str(&format!(", {losses} from filled to empty and {gains} back"));
+            }
             if total.switch_rate.value.is_finite() {
-                switches.push_str(&format!(", {} per site and {}", total.switch_rate.label(), &unit[4..]));
+                switches.push_str(&format!(": {} per site and {unit}", total.switch_rate.phrase("", false)));
             }
             switches.push('.');
             if total.naive_switches.is_finite() {
@@ -255,18 +261,19 @@ impl MovieReport<'_> {
             .classes
             .iter()
             .filter(|class| class.switch_rate.value.is_finite())
-            .map(|class| format!("{} {}", class.class, class.switch_rate.label()))
+            .map(|class| format!("{} {}", class.class, class.switch_rate.phrase("", false)))
             .collect();
         if by_class.len() > 1 {
-            let unit = &self.rate_unit.label()[4..];
-            text.push(format!("Switches per site and {unit}, by class: {}.", by_class.join("; ")));
-        }
-        let still = self.sites.iter().filter(|site| site.switches.value < 0.5).count();
-        if still > 0 {
-            let sites = counted(self.sites.len(), "site", "sites");
-            text.push(format!("{} of {sites} never switch.", grouped(still)));
+            text.push(format!("Switches per site and {unit} by class: {}.", by_class.join("; ")));
         }
         text
+    }
+
+    /// Time from the first to the last frame.
+    fn duration_s(&self) -> Option<f64> {
+        let times = &self.movie.times_s;
+        let duration = times.last()? - times.first()?;
+        (duration.is_finite() && duration > 0.0).then_some(duration)
     }
 
     fn maps(&self) -> Vec<Figure> {
@@ -359,9 +366,9 @@ impl MovieReport<'_> {
             site: index,
             class: self.class_name(site.class),
             place: format!("{:.3}, {:.3}", site.x_nm, site.y_nm),
-            occupancy: site.occupancy.scaled(100.0).label(),
-            rate: site.switch_rate.label(),
-            switches: site.switches.label(),
+            occupancy: site.occupancy.scaled(100.0).into(),
+            rate: site.switch_rate.into(),
+            switches: site.switches.into(),
             naive: Estimate::without_interval(site.naive_switches).label(),
         });
         rows.collect()
@@ -414,9 +421,9 @@ struct SiteRow {
     site: usize,
     class: String,
     place: String,
-    occupancy: String,
-    rate: String,
-    switches: String,
+    occupancy: Number,
+    rate: Number,
+    switches: Number,
     naive: String,
 }
 
