@@ -20,6 +20,10 @@ pub(crate) struct TrackArguments {
     /// chosen by the lattice in the image if left out.
     #[arg(long)]
     model: Option<String>,
+    /// A model that looks at every frame together with those around it, for doses at which one frame is not enough: a name or a
+    /// folder. Drift is found by the other model first.
+    #[arg(long, value_name = "MODEL")]
+    window_model: Option<String>,
     /// Sites that are known: a table with x_nm and y_nm, or the results of another movie of the same particle.
     #[arg(long, value_name = "SITES")]
     reference: Option<PathBuf>,
@@ -61,6 +65,7 @@ pub(crate) fn run(arguments: TrackArguments, terminal: &Terminal) -> Result<(), 
     let settings = TrackSettings {
         movie: arguments.movie,
         model: arguments.model,
+        window_model: arguments.window_model,
         reference: arguments.reference,
         frame_time_s: arguments.frame_time_s,
         pixel_size_nm: arguments.pixel_size_nm,

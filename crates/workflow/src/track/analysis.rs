@@ -4,7 +4,7 @@
 //! columns of all frames and of the mean show. What is in memory grows with the number of site-frames, by a few bytes
 //! each, not with the size of the frames.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use atomlens_analysis::movie::drift::{DriftSettings, DriftTracker, FramePose};
 use atomlens_analysis::movie::events::{EventSettings, Events, find_events, naive_switches};
@@ -16,7 +16,7 @@ use atomlens_core::glam::DVec2;
 use atomlens_core::{DetectedColumn, SeedPath};
 use ndarray::Array2;
 
-use crate::detect::look::Eye;
+use crate::detect::look::{Eye, Framed};
 use crate::{Context, WorkflowError};
 
 /// Columns less probable than this are not kept: they would say nothing of a site.
@@ -160,6 +160,49 @@ impl Job<'_> {
             };
         }
         Ok(followed)
+    }
+
+    /// Looks at every frame together with those around it, by a model of several frames.
+    ///
+    /// # Errors
+    /// As they come from the disk; Ctrl-C.
+    pub(crate) fn look_again(
+        &self,
+        window_eye: &Eye<'_>,
+        frames: &dyn Frames,
+        followed: &Followed,
+        columns: &mut dyn Columns,
+    ) -> Result<(), WorkflowError> {
+        let count = frames.count();
+        let half = window_eye.model.card.frames / 2;
+        self.context.progress.begin(count as u64, "frames with those around them");
+        // Frames around the one that is looked at.
+        let mut near: VecDeque<(usize, Option<Array2<f32>>)> = VecDeque::new();
+        for index in 0..count {
+            if self.context.is_cancelled() {
+                return Err(WorkflowError::Cancelled { done: index as u64, total: count as u64, unit: "frames" });
+            }
+            near.retain(|(number, _)| number + half >= index);
+            let next = near.back().map_or(index.saturating_sub(half), |(number, _)| number + 1);
+            for number in next..(index + half + 1).min(count) {
+                let trusted = followed.poses[number].trusted;
+                near.push_back((number, if trusted { frames.frame(number)?.ok() } else { None }));
+            }
+            if followed.poses[index].trusted && columns.of(index)?.is_none() {
+                let framed = |offset: usize| {
+                    let number = (index + offset).checked_sub(half)?;
+                    let (_, image) = near.iter().find(|(known, _)| *known == number)?;
+                    Some(Framed { image: image.as_ref()?, pose: followed.poses[number].pose })
+                };
+                let window: Vec<Option<Framed<'_>>> = (0..=2 * half).map(framed).collect();
+                if window[half].is_some() {
+                    let look = window_eye.look_window(&window)?;
+                    columns.keep(index, &look.columns, &[])?;
+                }
+            }
+            self.context.progress.done(index as u64 + 1);
+        }
+        Ok(())
     }
 
     /// Finds sites, reads them in every frame, and infers what happened.

@@ -29,6 +29,7 @@ pub use self::summary::{ClassSummary, DetectorSummary, MovieSummary, Rates, Valu
 use self::write::Writer;
 use crate::detect::look::Eye;
 use crate::detect::{PixelSizeFrom, choose, pixel_size};
+use crate::model::Model;
 use crate::provenance::{Entered, Provenance};
 use crate::twin::TwinCheck;
 use crate::{Context, WorkflowError};
@@ -40,6 +41,8 @@ pub struct TrackSettings {
     pub movie: Vec<PathBuf>,
     /// A model's name or folder; chosen by the image if left out.
     pub model: Option<String>,
+    /// A model that sees several frames; its columns take the place of those of single frames.
+    pub window_model: Option<String>,
     /// Sites that are known: a table with `x_nm` and `y_nm`, or the folder of another movie of the same particle.
     pub reference: Option<PathBuf>,
     /// Time from frame to frame; from the file if left out.
@@ -132,6 +135,14 @@ pub fn run(settings: &TrackSettings, context: &Context) -> Result<TrackSummary, 
         })
         .unwrap_or_else(|| FrameIntervals::even(movie.frames()));
     let model = &choice.model;
+    let window_model = settings.window_model.as_deref().map(Model::find).transpose()?;
+    if let Some(window) = window_model.as_ref().filter(|window| window.card.frames < 2) {
+        return Err(WorkflowError::Setting {
+            what: "--window-model",
+            found: format!("{}, which sees single frames", window.card.name),
+            expected: "a model that sees several frames".to_owned(),
+        });
+    }
     let library = settings.onnxruntime.as_deref();
     let onnx = library.map(|library| OnnxNetwork::new(library, &model.network, context.threads)).transpose()?;
     let eye = Eye {
@@ -142,7 +153,7 @@ pub fn run(settings: &TrackSettings, context: &Context) -> Result<TrackSummary, 
     };
     let job =
         Job { eye: &eye, intervals, known_sites: known_sites.as_deref(), seed: SeedPath::new(settings.seed), context };
-    let mut stored = Stored::open(&settings.out)?;
+    let stored = Stored::open(&settings.out)?;
     let writer = Writer {
         settings,
         provenance: &provenance,
@@ -151,18 +162,30 @@ pub fn run(settings: &TrackSettings, context: &Context) -> Result<TrackSummary, 
         choice: &choice,
         pixel_size: &pixel_size,
     };
-    let followed = match job.follow(&movie, &mut stored) {
+    let mut looks = stored.looks(0);
+    let followed = match job.follow(&movie, &mut looks) {
         Ok(followed) => followed,
         Err(error @ WorkflowError::Cancelled { .. }) => {
-            writer.columns(&stored)?;
+            writer.columns(&looks)?;
             return Err(error);
         }
         Err(error) => return Err(error),
     };
-    writer.columns(&stored)?;
     writer.drift(&followed)?;
-    let analysis = job.analyse(&movie, &stored, followed)?;
-    let summary = writer.write(&job, &analysis, &stored)?;
+    if let Some(model) = &window_model {
+        let window_eye = Eye {
+            model,
+            onnx: None,
+            pixel_angstrom: pixel_size.angstrom,
+            columns: ColumnSettings { probability_threshold: LEAST_PROBABILITY, ..model.card.columns.clone() },
+        };
+        let mut again = stored.looks(1);
+        job.look_again(&window_eye, &movie, &followed, &mut again)?;
+        looks = again;
+    }
+    writer.columns(&looks)?;
+    let analysis = job.analyse(&movie, &looks, followed)?;
+    let summary = writer.write(&job, &analysis, &looks)?;
     stored.remove()?;
     Ok(summary)
 }

@@ -7,7 +7,6 @@ use atomlens_formats::write_npy;
 use super::analysis::{Analysis, Columns, Followed, Job};
 use super::movie::Movie;
 use super::report::Pictures;
-use super::store::Stored;
 use super::summary::{DetectorSummary, MovieSummary, SignalSummary};
 use super::tables::{self, TrackRow, TrackSummaryRow};
 use super::{TrackSettings, TrackSummary, summary};
@@ -53,7 +52,7 @@ impl Writer<'_> {
     }
 
     /// The columns of all frames that were looked at, as `detect` writes them.
-    pub(super) fn columns(&self, stored: &Stored) -> Result<(), WorkflowError> {
+    pub(super) fn columns(&self, stored: &dyn Columns) -> Result<(), WorkflowError> {
         let threshold = self.choice.model.card.columns.probability_threshold;
         let of_frame = |frame: usize| -> Vec<Result<ColumnRow, WorkflowError>> {
             let found = match stored.of(frame) {
@@ -85,7 +84,7 @@ impl Writer<'_> {
     }
 
     /// Links columns, writing where each was.
-    fn tracks(&self, analysis: &Analysis, stored: &Stored) -> Result<Tracks, WorkflowError> {
+    fn tracks(&self, analysis: &Analysis, stored: &dyn Columns) -> Result<Tracks, WorkflowError> {
         let settings = LinkSettings {
             largest_step_angstrom: 0.4 * analysis.sites.neighbour_angstrom,
             least_probability: self.choice.model.card.columns.probability_threshold,
@@ -129,7 +128,7 @@ impl Writer<'_> {
         &self,
         job: &Job<'_>,
         analysis: &Analysis,
-        stored: &Stored,
+        stored: &dyn Columns,
     ) -> Result<TrackSummary, WorkflowError> {
         let out = &self.settings.out;
         let sites = tables::sites(analysis, self.pixel_size.angstrom, self.species());
