@@ -137,26 +137,43 @@ impl Spectrum {
     /// # Errors
     /// If the image is smaller than 32 pixels, constant, or has pixels that are no numbers.
     pub fn new(image: ArrayView2<'_, f32>) -> Result<Spectrum, SpectrumError> {
-        let (ny, nx) = image.dim();
+        Spectrum::of_frames(&[image])
+    }
+
+    /// The mean spectrum of frames of one shape, whose noise is independent, as those of a movie: where the specimen lies
+    /// does not matter.
+    ///
+    /// # Errors
+    /// As [`Spectrum::new`], for any of the frames; those of another shape than the first are left out.
+    ///
+    /// # Panics
+    /// Without frames.
+    pub fn of_frames(frames: &[ArrayView2<'_, f32>]) -> Result<Spectrum, SpectrumError> {
+        let (ny, nx) = frames[0].dim();
         if nx < SMALLEST_PX || ny < SMALLEST_PX {
             return Err(SpectrumError::TooSmall { nx, ny });
         }
-        if let Some(((y, x), &value)) = image.indexed_iter().find(|(_, value)| !value.is_finite()) {
-            return Err(SpectrumError::NotFinite { x, y, value });
-        }
-        let first = image[[0, 0]];
-        if image.iter().all(|&value| value == first) {
-            return Err(SpectrumError::Constant { value: first });
+        let frames: Vec<_> = frames.iter().filter(|frame| frame.dim() == (ny, nx)).collect();
+        for image in &frames {
+            if let Some(((y, x), &value)) = image.indexed_iter().find(|(_, value)| !value.is_finite()) {
+                return Err(SpectrumError::NotFinite { x, y, value });
+            }
+            let first = image[[0, 0]];
+            if image.iter().all(|&value| value == first) {
+                return Err(SpectrumError::Constant { value: first });
+            }
         }
         let (tile_nx, starts_x) = tiles(nx);
         let (tile_ny, starts_y) = tiles(ny);
         let mut power = Array2::<f32>::zeros((tile_nx / 2 + 1, tile_ny));
-        for &y in &starts_y {
-            for &x in &starts_x {
-                add_power(&mut power, image.slice(s![y..y + tile_ny, x..x + tile_nx]));
+        for image in &frames {
+            for &y in &starts_y {
+                for &x in &starts_x {
+                    add_power(&mut power, image.slice(s![y..y + tile_ny, x..x + tile_nx]));
+                }
             }
         }
-        let averaged = averages(starts_x.len()) * averages(starts_y.len());
+        let averaged = averages(starts_x.len()) * averages(starts_y.len()) * frames.len() as f64;
         let flat = flattened(&power, tile_nx, tile_ny, averaged);
         let widest = tile_nx.max(tile_ny) as f64 / SMALLEST_CRYSTAL_PX;
         let widths: Vec<f64> = WIDTHS.into_iter().filter(|width| *width <= widest).collect();

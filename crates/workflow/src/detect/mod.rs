@@ -160,7 +160,8 @@ impl FileJob<'_> {
         let candidates = choose::candidates(settings.model.as_deref())?;
         let first_frame = first_good_frame(source)?;
         let lattices = choose::lattices(&candidates, settings.lattice.as_deref())?;
-        let pixel_size = pixel_size::find(source, &first_frame, settings.pixel_size_nm, &lattices)?;
+        let pixel_size =
+            pixel_size::find(source, std::slice::from_ref(&first_frame), settings.pixel_size_nm, &lattices)?;
         let choice = choose::choose(candidates, settings.model.is_some(), &pixel_size);
         check_range(source, &choice, &pixel_size)?;
         drop(first_frame);

@@ -57,19 +57,20 @@ const CONTRADICTION: f64 = 0.03;
 /// The file and the user contradict each other from this deviation on.
 const FILE_AGAINST_USER: f64 = 0.02;
 
-/// Finds the pixel size of a source, given its first good frame.
+/// Finds the pixel size of a source, given some good frames, at least one.
 ///
 /// # Errors
 /// If nobody says what it is and no lattice tells.
 pub fn find(
     source: &Source,
-    frame: &Array2<f32>,
+    frames: &[Array2<f32>],
     user_nm: Option<f64>,
     lattices: &[KnownLattice],
 ) -> Result<PixelSize, WorkflowError> {
     let file = source.pixel_angstrom();
     let user = user_nm.map(|nm| (10.0 * nm, 10.0 * nm));
-    let spectrum = Spectrum::new(frame.view());
+    let views: Vec<_> = frames.iter().map(|frame| frame.view()).collect();
+    let spectrum = Spectrum::of_frames(&views);
     let mut warnings = Vec::new();
     if let (Some(user), Some(file)) = (user, file)
         && (user.0 / file.0 - 1.0).abs() > FILE_AGAINST_USER

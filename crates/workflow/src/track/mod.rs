@@ -118,13 +118,13 @@ pub fn run(settings: &TrackSettings, context: &Context) -> Result<TrackSummary, 
     }
 
     let source = movie.first()?;
-    let first_frame = first_good_frame(&movie)?;
+    let some_frames = good_frames(&movie)?;
     let candidates = choose::candidates(settings.model.as_deref())?;
     let lattices = choose::lattices(&candidates, settings.lattice.as_deref())?;
-    let pixel_size = pixel_size::find(&source, &first_frame, settings.pixel_size_nm, &lattices)?;
+    let pixel_size = pixel_size::find(&source, &some_frames, settings.pixel_size_nm, &lattices)?;
     let choice = choose::choose(candidates, settings.model.is_some(), &pixel_size);
     crate::detect::check_range(&source, &choice, &pixel_size)?;
-    drop(first_frame);
+    drop(some_frames);
     provenance.write(&settings.out.join("settings.json"))?;
 
     let frame_time_s = settings.frame_time_s.or(source.acquisition().frame_time_s);
@@ -200,15 +200,30 @@ fn check(settings: &TrackSettings) -> Result<(), WorkflowError> {
     Ok(())
 }
 
-/// The first frame that can be used.
-fn first_good_frame(movie: &Movie) -> Result<Array2<f32>, WorkflowError> {
+/// Frames that the pixel size is looked for in, at most.
+const FRAMES_FOR_PIXEL_SIZE: usize = 24;
+
+/// Some frames that can be used, from the first on; at least one.
+fn good_frames(movie: &Movie) -> Result<Vec<Array2<f32>>, WorkflowError> {
+    let mut good = Vec::new();
     let mut failure = None;
+    let (width, height) = movie.size_px();
+    // Of large frames one says as much as many small ones.
+    let enough = (FRAMES_FOR_PIXEL_SIZE * 256 * 256 / (width * height).max(1)).clamp(1, FRAMES_FOR_PIXEL_SIZE);
     for index in 0..movie.frames() {
         match movie.frame(index)? {
-            Ok(frame) => return Ok(frame),
+            Ok(frame) => good.push(frame),
             Err(reason) => failure = failure.or(Some(reason)),
         }
+        if good.len() == enough {
+            break;
+        }
     }
-    let reason = failure.unwrap_or_else(|| "there are none".to_owned());
-    Err(WorkflowError::NoMovie { reason: format!("none of its {} frames can be used: {reason}", movie.frames()) })
+    if good.is_empty() {
+        let reason = failure.unwrap_or_else(|| "there are none".to_owned());
+        return Err(WorkflowError::NoMovie {
+            reason: format!("none of its {} frames can be used: {reason}", movie.frames()),
+        });
+    }
+    Ok(good)
 }

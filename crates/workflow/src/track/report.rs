@@ -14,7 +14,7 @@ use atomlens_report::html::{
 };
 use atomlens_report::{
     Animation, AnimationFrame, AnimationSettings, AnimationSite, ClassRates, DisplacementPoint, DriftPoint, Estimate,
-    EventRaster, MapSite, RateUnit, SiteMap, SiteQuantity, SiteStates, SurvivalPoint, animation,
+    EventRaster, Field, MapSite, RateUnit, SiteMap, SiteQuantity, SiteStates, SurvivalPoint, animation,
 };
 use ndarray::Array2;
 
@@ -25,6 +25,9 @@ use super::write::{Tracks, Writer};
 use crate::WorkflowError;
 use crate::model;
 use crate::twin::TwinCheck;
+
+/// Longest side of the animation: noise does not compress.
+const ANIMATION_SIDE_PX: usize = 400;
 
 /// Lags of the occupancy's autocorrelation, in frames, at most.
 const LAGS: usize = 60;
@@ -282,6 +285,17 @@ impl Pictures<'_> {
         curve.into_iter().map(point).collect()
     }
 
+    /// The part of the image with sites, and a margin.
+    fn field(&self) -> Option<Field> {
+        let places = self.analysis.sites.places_angstrom();
+        let margin = 2.0 * self.analysis.sites.neighbour_angstrom;
+        let (ny, nx) = self.analysis.followed.mean_image.dim();
+        let far = DVec2::new(nx as f64, ny as f64) * self.analysis.pixel_angstrom;
+        let low = (places.iter().copied().reduce(DVec2::min)? - margin).max(DVec2::ZERO);
+        let high = (places.iter().copied().reduce(DVec2::max)? + margin).min(far);
+        (high - low).cmpgt(DVec2::splat(margin)).all().then(|| Field::new(low.x, high.x, low.y, high.y))
+    }
+
     /// Frames for the page, and the animation on the way.
     fn frames(&self, gif: &Path) -> Result<Vec<MovieFrame>, WorkflowError> {
         let (analysis, poses) = (self.analysis, &self.analysis.followed.poses);
@@ -290,6 +304,8 @@ impl Pictures<'_> {
         let side = largest_side_px(count.div_ceil(page_step));
         let shape = analysis.followed.mean_image.dim();
         let settings = AnimationSettings {
+            largest_side_px: ANIMATION_SIDE_PX,
+            field: self.field(),
             neighbour_angstrom: Some(analysis.sites.neighbour_angstrom),
             ..AnimationSettings::default()
         };
