@@ -179,6 +179,38 @@ pub fn naive_switches(readings: &SiteReadings, least_probability: f64) -> Vec<us
         .collect()
 }
 
+/// How often a detector errs at the sites of a movie, as the movie itself tells.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DetectorErrors {
+    /// Share of filled site-frames at which it found no column of at least the threshold's probability; NaN if no site
+    /// was ever filled.
+    pub missed_share: f64,
+    /// Share of empty site-frames at which it found one; NaN if no site was ever empty.
+    pub false_share: f64,
+}
+
+/// The errors of a detector that reports columns of at least `threshold` probability, each site-frame counting as filled
+/// and as empty by its probability given the whole movie. Frames without readings do not count.
+pub fn detector_errors(readings: &SiteReadings, occupancy: &Occupancy, threshold: f64) -> DetectorErrors {
+    // Site-frames filled and empty; missed, falsely found.
+    let (mut states, mut errors) = ([0.0; 2], [0.0; 2]);
+    let (sites, frames) = occupancy.probability.dim();
+    for frame in 0..frames.min(readings.frames()) {
+        for site in 0..sites.min(readings.sites()) {
+            let Some(found) = readings.probability(site, frame) else { continue };
+            let filled = f64::from(occupancy.probability[[site, frame]]).clamp(0.0, 1.0);
+            states[0] += filled;
+            states[1] += 1.0 - filled;
+            if found >= threshold {
+                errors[1] += 1.0 - filled;
+            } else {
+                errors[0] += filled;
+            }
+        }
+    }
+    DetectorErrors { missed_share: errors[0] / states[0], false_share: errors[1] / states[1] }
+}
+
 /// An estimate per frame time, per second; `None` if times are not known.
 pub fn per_second(per_frame: &Estimate, occupancy: &Occupancy) -> Option<Estimate> {
     occupancy.intervals.frame_time_s().map(|time| per_frame.scaled(1.0 / time))

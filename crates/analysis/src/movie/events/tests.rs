@@ -5,6 +5,7 @@ use rand::RngExt;
 
 use super::*;
 use crate::movie::occupancy::{DrawnPath, FrameIntervals, MovieEvidence, OccupancySettings, infer};
+use crate::test_places::column_at;
 
 /// A ring of sites around a core that stays; evidence that leaves little doubt.
 fn inferred(paths: &[Vec<bool>], noise: f64, seed: u64) -> Occupancy {
@@ -56,6 +57,36 @@ fn losses_gains_and_a_hop() {
     assert!((events.hops_by_chance - 3.0 / 79.0).abs() < 1e-9, "{}", events.hops_by_chance);
     let rate = occupancy.total.switch_per_frame;
     assert!((per_second(&rate, &occupancy).unwrap().value - 4.0 * rate.value).abs() < 1e-12);
+}
+
+#[test]
+fn errors_of_a_detector_are_counted_against_the_movie() {
+    let mut paths = vec![vec![true; 60], vec![false; 60]];
+    paths[0][20..].fill(false);
+    let occupancy = inferred(&paths, 1.0, 3);
+    let places: Vec<DVec2> = (0..14).map(|site| DVec2::new(2.5 * site as f64, 0.0)).collect();
+    let mut readings = SiteReadings::new(&places, &[], 2.5);
+    for frame in 0..60 {
+        // Misses site 3 in every fourth frame and doubts it in every fourth; sees site 13, which is always empty, in
+        // every tenth.
+        let found: Vec<_> = (0..14)
+            .filter_map(|site| match site {
+                3 if frame % 4 == 0 => None,
+                3 if frame % 4 == 1 => Some((site, 0.3)),
+                13 => (frame % 10 == 0).then_some((site, 0.6)),
+                12 => (frame < 20).then_some((site, 0.9)),
+                _ => Some((site, 0.9)),
+            })
+            .map(|(site, probability)| column_at(places[site], probability))
+            .collect();
+        readings.add(&found, None, |place| place);
+    }
+    // Filled: twelve sites throughout and one for 20 frames; empty: 40 and 60 frames.
+    let errors = detector_errors(&readings, &occupancy, 0.5);
+    assert!((errors.missed_share - 30.0 / 740.0).abs() < 1e-3, "{errors:?}");
+    assert!((errors.false_share - 6.0 / 100.0).abs() < 1e-3, "{errors:?}");
+    let errors = detector_errors(&readings, &occupancy, 0.2);
+    assert!((errors.missed_share - 15.0 / 740.0).abs() < 1e-3, "{errors:?}");
 }
 
 /// Autocorrelation of known states, each path about its own mean.
