@@ -127,6 +127,22 @@ impl FrameIntervals {
         self.index.iter().map(|index| self.lengths[usize::from(*index)]).sum()
     }
 
+    /// Those of some of the frames, given in ascending order, as if the others had not been.
+    pub(super) fn of_frames(&self, frames: &[usize]) -> FrameIntervals {
+        let steps: Vec<f64> = frames
+            .windows(2)
+            .map(|pair| {
+                let length: f64 = (pair[0] + 1..=pair[1]).map(|frame| self.length(frame)).sum();
+                length.min(Self::LONGEST)
+            })
+            .collect();
+        let mut lengths = steps.clone();
+        lengths.sort_by(f64::total_cmp);
+        lengths.dedup();
+        let index = steps.iter().map(|step| lengths.partition_point(|length| length < step) as u16).collect();
+        FrameIntervals { lengths, index, frame_time_s: self.frame_time_s, times_s: None }
+    }
+
     pub(super) fn lengths(&self) -> &[f64] {
         &self.lengths
     }
@@ -186,6 +202,19 @@ impl Chain<'_> {
             }
         }
         log_sum + product.ln()
+    }
+
+    /// Logarithm of the likelihood of the evidence, by that of an empty site throughout.
+    pub(super) fn log_likelihood(&self, ratio: &[f64], scratch: &mut Vec<f64>) -> f64 {
+        scratch.resize(ratio.len(), 0.0);
+        self.forward(ratio, &self.steps(), scratch)
+    }
+
+    /// Logarithm of the probability, without any evidence, that the site is empty throughout.
+    pub(super) fn log_prior_of_never(&self) -> f64 {
+        let stays: Vec<f64> = self.steps().iter().map(|[fill, _]| (-fill).ln_1p()).collect();
+        (-self.initial).ln_1p()
+            + (1..self.intervals.frames()).map(|frame| stays[self.intervals.index(frame)]).sum::<f64>()
     }
 
     /// The probability of filled in each frame given all evidence, and of a loss and of a gain in the step that leads to

@@ -1,52 +1,83 @@
 //! The emission and the rates that explain all sites together: expectation-maximisation.
 //!
-//! Each turn smooths every site with what is believed so far, then sets anew: the pooled densities from the evidence
-//! weighted by the probability of filled (known-empty places count as empty throughout), each site's two tilts and each
-//! frame's shift of the filled tilt under normal priors whose widths are fitted as well, the rates of each site under
-//! its class's mean, and the probability of filled in the first frame by class.
+//! Each turn smooths every site with what is believed so far, then sets anew: each site's two means and each frame's
+//! shift of the filled ones under priors that are fitted as well, the variances that sites share, the rates of each site
+//! under its class's mean, and the probability of filled in the first frame by class. The filled means of a class vary
+//! widely (columns of one atom and of ten), so their prior is Student's distribution, whose far ones cost little; empty
+//! means are all but the same, which keeps the noise of a site that never switches from being split in two.
+//!
+//! Where a site's filled mean lies is not left to where the climb happens to end: it starts from the likeliest of a
+//! ladder of means, the path summed over.
 
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
-use super::chain::{Chain, FrameIntervals, Passed, Switching};
-use super::evidence::{Emission, MISSING};
+use super::OccupancyError;
+use super::chain::{Chain, DrawnPath, FrameIntervals, Passed, Switching};
+use super::emission::{Densities, Emission, Level, Levels};
 
-/// What is observed, sorted into steps.
+/// What is observed.
 pub(super) struct Observed<'a> {
-    /// `[site, frame]`.
-    pub(super) steps: ArrayView2<'a, u8>,
-    /// Counts of the steps at places known to be empty.
-    pub(super) vacuum: Vec<f64>,
+    /// `[site, frame]`, NaN for none.
+    pub(super) evidence: ArrayView2<'a, f32>,
+    /// The same at places known to be empty.
+    pub(super) vacuum: Moments,
     pub(super) class: &'a [usize],
     pub(super) classes: usize,
     pub(super) known_filled: &'a [bool],
     pub(super) intervals: &'a FrameIntervals,
-    /// Weight of each site in what sites share.
-    pub(super) weight: &'a [f64],
 }
 
-/// A site's tilts.
+/// Number, mean and variance of evidence; the variance is that within places, their means are about `between` apart.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Tilts {
-    pub(super) filled: f64,
-    pub(super) empty: f64,
+pub(super) struct Moments {
+    pub(super) count: f64,
+    pub(super) mean: f64,
+    pub(super) variance: f64,
+    pub(super) between: f64,
+}
+
+impl Moments {
+    pub(super) fn of<'a>(places: impl Iterator<Item = ndarray::ArrayView1<'a, f32>>) -> Moments {
+        let (mut all, mut sum, mut within, mut free) = (0.0, 0.0, 0.0, 0.0);
+        let mut means = Vec::new();
+        for place in places {
+            let finite = || place.iter().filter(|value| value.is_finite()).map(|value| f64::from(*value));
+            let count = finite().count() as f64;
+            if count < 2.0 {
+                continue;
+            }
+            let mean = finite().sum::<f64>() / count;
+            within += finite().map(|value| (value - mean).powi(2)).sum::<f64>();
+            free += count - 1.0;
+            all += count;
+            sum += count * mean;
+            means.push((mean, count));
+        }
+        let mean = sum / f64::max(all, 1.0);
+        let variance = within / f64::max(free, 1.0);
+        // The scatter of the means, less what noise makes of it.
+        let scatter = means.iter().map(|(own, count)| (own - mean).powi(2) - variance / count).sum::<f64>();
+        let between = (scatter / means.len().max(1) as f64).max(0.0).sqrt();
+        Moments { count: all, mean, variance, between }
+    }
 }
 
 /// All that is estimated.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
     pub(super) emission: Emission,
-    pub(super) tilts: Vec<Tilts>,
+    pub(super) levels: Vec<Levels>,
     pub(super) frame_shift: Vec<f64>,
     pub(super) switching: Vec<Switching>,
     pub(super) class_switching: Vec<Switching>,
     pub(super) initial: Vec<f64>,
-    tilt_prior: TiltPrior,
+    prior: LevelPrior,
 }
 
-/// Means and widths of the normal priors of tilts and shifts.
+/// Means and widths of the priors of means and shifts.
 #[derive(Debug, Clone)]
-struct TiltPrior {
+struct LevelPrior {
     filled_mean: Vec<f64>,
     filled_width: f64,
     empty_mean: f64,
@@ -54,90 +85,125 @@ struct TiltPrior {
     shift_width: f64,
 }
 
-/// No tilt is believed outside these, and no site's two nearer to each other than the last.
-const FILLED_TILT: [f64; 2] = [0.3, 2.0];
-const EMPTY_TILT: [f64; 2] = [-1.0, 0.6];
-const LEAST_DIFFERENCE: f64 = 0.25;
+/// Degrees of freedom of the prior of filled means.
+const FREEDOM: f64 = 4.0;
+
+/// In units of the difference of both means over all sites: a site's own difference at least, the largest shift of a
+/// frame, the ladder of differences from which a site may start.
+const LEAST_DIFFERENCE: f64 = 0.12;
 const LARGEST_SHIFT: f64 = 0.5;
+const LADDER: [f64; 14] = [0.17, 0.23, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.7, 2.1];
+
+/// Values from which moments are believed.
+const ENOUGH: f64 = 200.0;
 
 /// Switching shape while maximising: a site's own events weigh like those of its class from here on.
 const SHAPE: f64 = 0.7;
 
+/// Weight, sum and sum of squares of residuals.
+#[derive(Debug, Clone, Copy, Default)]
+struct Residuals {
+    weight: f64,
+    sum: f64,
+    square: f64,
+}
+
+impl Residuals {
+    fn add(&mut self, residual: f64, weight: f64) {
+        self.weight += weight;
+        self.sum += weight * residual;
+        self.square += weight * residual * residual;
+    }
+
+    /// The sum of squares about a mean that lies this much further.
+    fn about(&self, moved: f64) -> f64 {
+        (self.square - 2.0 * moved * self.sum + moved * moved * self.weight).max(0.0)
+    }
+}
+
 /// Sums over the frames of one site.
 struct SiteSums {
-    filled: Vec<f64>,
-    empty: Vec<f64>,
+    /// Empty, filled; from the site's means.
+    residuals: [Residuals; 2],
     passed: Passed,
     first: f64,
-    /// Of the filled tilt: score and information, then of the empty one.
-    filled_tilt: [f64; 2],
-    empty_tilt: [f64; 2],
 }
 
 impl Model {
-    /// From places known to be filled and empty, where there are enough; otherwise from the detector's probabilities
-    /// at the steps' middles.
-    pub(super) fn initial(observed: &Observed<'_>, step_probability: &[f64]) -> Model {
-        let steps = step_probability.len();
-        let (mut known, mut all) = (vec![0.0; steps], vec![0.0; steps]);
-        for (row, &is_known) in observed.steps.rows().into_iter().zip(observed.known_filled) {
-            for &step in row.iter().filter(|step| **step != MISSING) {
-                all[usize::from(step)] += 1.0;
-                if is_known {
-                    known[usize::from(step)] += 1.0;
-                }
-            }
-        }
-        const ENOUGH: f64 = 200.0;
-        let believed = |of: &dyn Fn(f64) -> f64| -> Vec<f64> {
-            all.iter().zip(step_probability).map(|(count, p)| count * of(*p)).collect()
-        };
-        let filled = if known.iter().sum::<f64>() >= ENOUGH { known } else { believed(&|p| p) };
-        let empty = if observed.vacuum.iter().sum::<f64>() >= ENOUGH {
-            observed.vacuum.clone()
+    /// From places known to be filled and empty where there are enough, else from the two heaps of the evidence.
+    pub(super) fn initial(observed: &Observed<'_>) -> Result<Model, OccupancyError> {
+        let rows = || observed.evidence.rows().into_iter();
+        let known = Moments::of(rows().zip(observed.known_filled).filter(|(_, known)| **known).map(|(row, _)| row));
+        let (low, high) = two_heaps(observed.evidence).ok_or(OccupancyError::NoContrast)?;
+        let filled = if known.count >= ENOUGH { known } else { high };
+        let empty = if observed.vacuum.count >= ENOUGH {
+            observed.vacuum
         } else {
-            believed(&|p| 1.0 - p)
+            // If nothing is ever empty the lower heap is half of the noise.
+            Moments { mean: low.mean.min(filled.mean - 4.0 * filled.variance.sqrt()), ..low }
         };
-        let sites = observed.steps.nrows();
+        let spread = known.variance.max(observed.vacuum.variance).max(low.variance).max(high.variance).sqrt();
+        let difference = (filled.mean - empty.mean).max(0.5 * spread);
+        if !(difference > 0.0 && difference.is_finite()) {
+            return Err(OccupancyError::NoContrast);
+        }
+        let deviation = |moments: Moments| moments.variance.sqrt().max(0.01 * difference);
+        let emission = Emission {
+            filled: Level { mean: empty.mean + difference, deviation: deviation(filled) },
+            empty: Level { mean: empty.mean, deviation: deviation(empty) },
+        };
+        let sites = observed.evidence.nrows();
         let switching = Switching { fill: 0.05, empty: 0.02 };
-        Model {
-            emission: Emission::of(&filled, &empty),
-            tilts: vec![Tilts { filled: 1.0, empty: 0.0 }; sites],
-            frame_shift: vec![0.0; observed.steps.ncols()],
+        let mut model = Model {
+            levels: vec![Levels { filled: emission.filled.mean, empty: emission.empty.mean }; sites],
+            frame_shift: vec![0.0; observed.evidence.ncols()],
             switching: vec![switching; sites],
             class_switching: vec![switching; observed.classes],
             initial: vec![0.7; observed.classes],
-            tilt_prior: TiltPrior {
-                filled_mean: vec![1.0; observed.classes],
-                filled_width: 0.1,
-                empty_mean: 0.0,
-                empty_width: 0.05,
-                shift_width: 0.05,
+            prior: LevelPrior {
+                filled_mean: vec![emission.filled.mean; observed.classes],
+                filled_width: 0.25 * difference,
+                empty_mean: emission.empty.mean,
+                empty_width: observed.vacuum.between.clamp(0.03 * difference, 0.15 * difference),
+                shift_width: 0.03 * difference,
             },
-        }
+            emission,
+        };
+        model.start_levels(observed);
+        Ok(model)
     }
 
-    /// A site's likelihood ratios, by frame.
-    pub(super) fn ratios(&self, observed: &Observed<'_>, site: usize) -> Vec<f64> {
-        let Tilts { filled, empty } = self.tilts[site];
-        let below = self.emission.at(empty)[0];
-        let shifts = self.frame_shift.iter();
-        let steps = observed.steps.index_axis(Axis(0), site);
-        if self.frame_shift.iter().all(|shift| *shift == 0.0) {
-            let log_z = self.emission.at(filled)[0] - below;
-            let of_step: Vec<f64> = (0..self.emission.log_ratio.len())
-                .map(|step| self.emission.log_ratio_of(step as u8, filled, empty, log_z).exp())
-                .collect();
-            return steps.iter().map(|step| of_step.get(usize::from(*step)).copied().unwrap_or(1.0)).collect();
-        }
-        steps
-            .iter()
-            .zip(shifts)
-            .map(|(step, shift)| {
-                let log_z = self.emission.at(filled + shift)[0] - below;
-                self.emission.log_ratio_of(*step, filled + shift, empty, log_z).exp()
+    /// Each site's filled mean from the likeliest step of the ladder.
+    fn start_levels(&mut self, observed: &Observed<'_>) {
+        let difference = self.emission.difference();
+        let levels = (0..self.levels.len())
+            .into_par_iter()
+            .map(|site| {
+                let chain = self.chain(observed, site);
+                let mut scratch = Vec::new();
+                let empty = self.emission.empty.mean;
+                let steps = LADDER.map(|step| Levels { filled: empty + step * difference, empty });
+                let likely = |levels: Levels, scratch: &mut Vec<f64>| {
+                    let ratio = self.ratios_with(&self.emission.densities(levels), observed, site);
+                    let far = (levels.filled - self.emission.filled.mean) / self.prior.filled_width;
+                    chain.log_likelihood(&ratio, scratch) - 0.5 * (FREEDOM + 1.0) * (far * far / FREEDOM).ln_1p()
+                };
+                let rated = steps.map(|levels| (likely(levels, &mut scratch), levels));
+                rated.into_iter().reduce(|best, next| if next.0 > best.0 { next } else { best })
             })
-            .collect()
+            .map(|best| best.expect("the ladder has steps").1)
+            .collect();
+        self.levels = levels;
+    }
+
+    fn ratios_with(&self, densities: &Densities, observed: &Observed<'_>, site: usize) -> Vec<f64> {
+        let evidence = observed.evidence.index_axis(Axis(0), site);
+        evidence.iter().zip(&self.frame_shift).map(|(value, shift)| densities.ratio(*value, *shift)).collect()
+    }
+
+    /// A site's likelihood ratios, by frame, for its means or others.
+    pub(super) fn ratios(&self, observed: &Observed<'_>, site: usize, levels: Levels) -> Vec<f64> {
+        self.ratios_with(&self.emission.densities(levels), observed, site)
     }
 
     pub(super) fn chain<'a>(&self, observed: &Observed<'a>, site: usize) -> Chain<'a> {
@@ -150,20 +216,18 @@ impl Model {
 
     /// At most `turns` turns; answers how many were needed.
     pub(super) fn maximise(&mut self, observed: &Observed<'_>, turns: usize, by_site: bool, by_frame: bool) -> usize {
-        let mut filled = Array2::zeros(observed.steps.dim());
+        let mut filled = Array2::zeros(observed.evidence.dim());
         let mut before = f64::NEG_INFINITY;
         for turn in 1..=turns {
-            let sums = self.expect(observed, &mut filled, turn <= turns / 3);
+            let hold = turn <= turns / 8;
+            let sums = self.expect(observed, &mut filled, hold);
             let log_likelihood: f64 = sums.iter().map(|sums| sums.passed.log_likelihood).sum();
             self.set_rates(observed, &sums);
-            self.set_emission(observed, &sums);
-            if by_site {
-                self.set_tilts(observed, &sums);
-            }
+            self.set_levels(observed, &sums, by_site);
             if by_frame && turn > 2 {
                 self.set_shifts(observed, filled.view());
             }
-            if (log_likelihood - before).abs() < 1e-3 + 1e-6 * log_likelihood.abs() && turn > turns / 2 {
+            if !hold && turn > 4 && (log_likelihood - before).abs() < 0.02 + 2e-6 * log_likelihood.abs() {
                 return turn;
             }
             before = log_likelihood;
@@ -171,55 +235,52 @@ impl Model {
         turns
     }
 
-    /// The probability that sites are filled, `[site, frame]`.
-    pub(super) fn smoothed(&self, observed: &Observed<'_>) -> Array2<f32> {
-        let mut filled = Array2::zeros(observed.steps.dim());
-        self.expect(observed, &mut filled, false);
-        filled
+    /// The probability that sites are filled, `[site, frame]`, and the logarithm of that of each to be empty throughout;
+    /// above 0 where a mean of its own would explain such a site better.
+    pub(super) fn smoothed(&self, observed: &Observed<'_>) -> (Array2<f32>, Vec<f64>) {
+        let mut filled = Array2::zeros(observed.evidence.dim());
+        let sums = self.expect(observed, &mut filled, false);
+        let never = (0..sums.len()).into_par_iter().map(|site| {
+            // Likelihoods are by that of the path that is empty throughout, at the same mean when empty.
+            let prior = self.chain(observed, site).log_prior_of_never();
+            prior - sums[site].passed.log_likelihood + self.log_advantage_of_never(observed, site)
+        });
+        let never = never.collect();
+        (filled, never)
+    }
+
+    /// What a site that is empty throughout gains by a mean of its own choice, and by having no other.
+    fn log_advantage_of_never(&self, observed: &Observed<'_>, site: usize) -> f64 {
+        let levels = self.levels[site];
+        let densities = self.emission.densities(levels);
+        let evidence = observed.evidence.index_axis(Axis(0), site);
+        let never = residuals(&densities, evidence.iter().zip(&self.frame_shift).zip(std::iter::repeat(0.0)));
+        let class = observed.class[site];
+        let (mean, variance) = self.posterior(class, levels, &never)[0];
+        let far = (levels.filled - self.prior.filled_mean[class]) / self.prior.filled_width;
+        0.5 * (mean - levels.empty).powi(2) / variance + 0.5 * (FREEDOM + 1.0) * (far * far / FREEDOM).ln_1p()
     }
 
     /// Smooths all sites. `hold`: known-filled sites count as filled whatever their evidence says.
     fn expect(&self, observed: &Observed<'_>, filled: &mut Array2<f32>, hold: bool) -> Vec<SiteSums> {
-        let steps = self.emission.log_ratio.len();
         filled
             .as_slice_mut()
             .expect("made in standard layout")
-            .par_chunks_mut(observed.steps.ncols())
+            .par_chunks_mut(observed.evidence.ncols())
             .enumerate()
             .map(|(site, row)| {
-                let ratio = self.ratios(observed, site);
+                let densities = self.emission.densities(self.levels[site]);
+                let ratio = self.ratios_with(&densities, observed, site);
                 let (mut loss, mut gain) = (vec![0.0; ratio.len()], vec![0.0; ratio.len()]);
                 let passed = self.chain(observed, site).smooth(&ratio, row, &mut loss, &mut gain);
                 let first = f64::from(row.first().copied().unwrap_or(0.5));
                 if hold && observed.known_filled[site] {
                     row.fill(1.0);
                 }
-                let mut sums = SiteSums {
-                    filled: vec![0.0; steps],
-                    empty: vec![0.0; steps],
-                    passed,
-                    first,
-                    filled_tilt: [0.0; 2],
-                    empty_tilt: [0.0; 2],
-                };
-                let Tilts { filled: filled_tilt, empty: empty_tilt } = self.tilts[site];
-                let [_, empty_mean, empty_variance] = self.emission.at(empty_tilt);
-                let evidence = observed.steps.index_axis(Axis(0), site);
-                for ((step, shift), &p) in evidence.iter().zip(&self.frame_shift).zip(row.iter()) {
-                    if *step == MISSING {
-                        continue;
-                    }
-                    let (step, p) = (usize::from(*step), f64::from(p));
-                    let l = self.emission.log_ratio[step];
-                    sums.filled[step] += p;
-                    sums.empty[step] += 1.0 - p;
-                    let [_, mean, variance] = self.emission.at(filled_tilt + shift);
-                    sums.filled_tilt[0] += p * (l - mean);
-                    sums.filled_tilt[1] += p * variance;
-                    sums.empty_tilt[0] += (1.0 - p) * (l - empty_mean);
-                    sums.empty_tilt[1] += (1.0 - p) * empty_variance;
-                }
-                sums
+                let evidence = observed.evidence.index_axis(Axis(0), site);
+                let weights = row.iter().map(|p| f64::from(*p));
+                let residuals = residuals(&densities, evidence.iter().zip(&self.frame_shift).zip(weights));
+                SiteSums { residuals, passed, first }
             })
             .collect()
     }
@@ -227,7 +288,7 @@ impl Model {
     fn set_rates(&mut self, observed: &Observed<'_>, sums: &[SiteSums]) {
         for class in 0..observed.classes {
             let members = || (0..sums.len()).filter(|site| observed.class[*site] == class);
-            let sum = |of: &dyn Fn(usize) -> f64| members().map(|site| observed.weight[site] * of(site)).sum::<f64>();
+            let sum = |of: &dyn Fn(usize) -> f64| members().map(of).sum::<f64>();
             let (gains, losses) = (sum(&|site| sums[site].passed.gains), sum(&|site| sums[site].passed.losses));
             let empty = sum(&|site| sums[site].passed.time_empty);
             let filled = sum(&|site| sums[site].passed.time_filled);
@@ -249,120 +310,243 @@ impl Model {
         }
     }
 
-    fn set_emission(&mut self, observed: &Observed<'_>, sums: &[SiteSums]) {
-        let steps = self.emission.log_ratio.len();
-        let (mut filled, mut empty) = (vec![0.0; steps], vec![0.0; steps]);
-        for (sums, weight) in sums.iter().zip(observed.weight) {
-            for step in 0..steps {
-                filled[step] += weight * sums.filled[step];
-                empty[step] += weight * sums.empty[step];
-            }
-        }
-        // Empty sites say more of empty sites than the vacuum does, so it must not drown them; but it is certain.
-        let (own, vacuum) = (empty.iter().sum::<f64>(), observed.vacuum.iter().sum::<f64>());
-        let scale = ((own + 500.0) / vacuum.max(1.0)).min(1.0);
-        for (empty, vacuum) in empty.iter_mut().zip(&observed.vacuum) {
-            *empty += scale * vacuum;
-        }
-        self.emission = Emission::of(&filled, &empty);
+    /// The precision of the prior of a site's filled mean, Student's distribution taken as normal where the mean is now.
+    fn filled_precision(&self, class: usize, mean: f64) -> f64 {
+        let square = self.prior.filled_width.powi(2);
+        (FREEDOM + 1.0) / (FREEDOM * square + (mean - self.prior.filled_mean[class]).powi(2))
     }
 
-    fn set_tilts(&mut self, observed: &Observed<'_>, sums: &[SiteSums]) {
-        let prior = &self.tilt_prior;
-        let (filled_precision, empty_precision) = (prior.filled_width.powi(-2), prior.empty_width.powi(-2));
-        for (site, sums) in sums.iter().enumerate() {
-            let tilts = &mut self.tilts[site];
-            let moved = |tilt: f64, [score, information]: [f64; 2], mean: f64, precision: f64| {
-                let change = (score - precision * (tilt - mean)) / (information + precision);
-                tilt + change.clamp(-0.3, 0.3)
-            };
-            let mean = prior.filled_mean[observed.class[site]];
-            tilts.filled =
-                moved(tilts.filled, sums.filled_tilt, mean, filled_precision).clamp(FILLED_TILT[0], FILLED_TILT[1]);
-            tilts.empty = moved(tilts.empty, sums.empty_tilt, prior.empty_mean, empty_precision)
-                .clamp(EMPTY_TILT[0], EMPTY_TILT[1].min(tilts.filled - LEAST_DIFFERENCE).max(EMPTY_TILT[0]));
-        }
-        // The priors, from the sites whose evidence says more than the prior does.
-        let told = |information: f64, precision: f64| information / (information + precision);
-        let filled_told: Vec<f64> = sums.iter().map(|sums| told(sums.filled_tilt[1], filled_precision)).collect();
-        let empty_told: Vec<f64> = sums.iter().map(|sums| told(sums.empty_tilt[1], empty_precision)).collect();
-        for class in 0..observed.classes {
-            let (mut weight, mut sum) = (1.0, 1.0);
-            for site in (0..sums.len()).filter(|site| observed.class[*site] == class) {
-                weight += observed.weight[site] * filled_told[site];
-                sum += observed.weight[site] * filled_told[site] * self.tilts[site].filled;
-            }
-            self.tilt_prior.filled_mean[class] = sum / weight;
-        }
-        let (mut weight, mut sum) = (1.0, 0.0);
-        for (site, told) in empty_told.iter().enumerate() {
-            weight += observed.weight[site] * told;
-            sum += observed.weight[site] * told * self.tilts[site].empty;
-        }
-        self.tilt_prior.empty_mean = sum / weight;
-        // Mean square about the prior's mean with what is left uncertain of each, and a little of the first guess.
-        let width = |guess: f64, parts: &mut dyn Iterator<Item = (f64, f64, f64)>| {
-            let (mut weight, mut sum) = (2.0, 2.0 * guess * guess);
-            for (told, from_mean, variance) in parts {
-                weight += told;
-                sum += told * (from_mean * from_mean + variance);
-            }
-            (sum / weight).sqrt().clamp(0.02, 0.5)
+    /// Mean and variance of both means of a site given residuals (empty, filled) from `from`.
+    fn posterior(&self, class: usize, from: Levels, residuals: &[Residuals; 2]) -> [(f64, f64); 2] {
+        let densities = self.emission.densities(from);
+        let of = |state: usize, from: f64, mean: f64, prior: f64| {
+            let Residuals { weight, sum, .. } = residuals[state];
+            let precision = densities.precision(state);
+            let variance = 1.0 / (weight * precision + prior);
+            (from + (sum * precision + prior * (mean - from)) * variance, variance)
         };
-        let mean = |site: usize| self.tilt_prior.filled_mean[observed.class[site]];
-        let mut filled_parts = sums.iter().enumerate().map(|(site, sums)| {
-            let variance = 1.0 / (sums.filled_tilt[1] + filled_precision);
-            (observed.weight[site] * filled_told[site], self.tilts[site].filled - mean(site), variance)
+        [
+            of(0, from.empty, self.prior.empty_mean, self.prior.empty_width.powi(-2)),
+            of(1, from.filled, self.prior.filled_mean[class], self.filled_precision(class, from.filled)),
+        ]
+    }
+
+    /// A site's means drawn from their distribution given its path.
+    pub(super) fn draw_levels(
+        &self,
+        observed: &Observed<'_>,
+        site: usize,
+        from: Levels,
+        path: &DrawnPath,
+        mut normal: impl FnMut() -> f64,
+    ) -> Levels {
+        let densities = self.emission.densities(from);
+        let evidence = observed.evidence.index_axis(Axis(0), site);
+        let states = path
+            .runs(evidence.len())
+            .flat_map(|(start, end, filled)| std::iter::repeat_n(f64::from(u8::from(filled)), end - start));
+        let residuals = residuals(&densities, evidence.iter().zip(&self.frame_shift).zip(states));
+        let [empty, filled] = self.posterior(observed.class[site], from, &residuals);
+        let least = LEAST_DIFFERENCE * self.emission.difference();
+        let empty = empty.0 + empty.1.sqrt() * normal();
+        Levels { empty, filled: (filled.0 + filled.1.sqrt() * normal()).max(empty + least) }
+    }
+
+    fn set_levels(&mut self, observed: &Observed<'_>, sums: &[SiteSums], by_site: bool) {
+        let least = LEAST_DIFFERENCE * self.emission.difference();
+        let before = self.levels.clone();
+        let posteriors: Vec<[(f64, f64); 2]> = sums
+            .iter()
+            .enumerate()
+            .map(|(site, sums)| self.posterior(observed.class[site], before[site], &sums.residuals))
+            .collect();
+        for (levels, [empty, filled]) in self.levels.iter_mut().zip(&posteriors) {
+            *levels = Levels { empty: empty.0, filled: filled.0.max(empty.0 + least) };
+        }
+        self.set_variances(observed, sums, &before, &posteriors);
+        self.set_prior(observed, &posteriors);
+        if !by_site {
+            let (filled, empty) = (self.emission.filled.mean, self.emission.empty.mean);
+            self.levels.fill(Levels { filled, empty });
+        }
+    }
+
+    /// The variances that sites share, and the one of the vacuum, which must not drown them.
+    fn set_variances(
+        &mut self,
+        observed: &Observed<'_>,
+        sums: &[SiteSums],
+        before: &[Levels],
+        posteriors: &[[(f64, f64); 2]],
+    ) {
+        let emission = self.emission;
+        let (mut weight, mut square) = ([0.0; 2], [0.0; 2]);
+        for (site, (sums, posterior)) in sums.iter().zip(posteriors).enumerate() {
+            let Levels { filled, empty } = self.levels[site];
+            let [of_empty, of_filled] = sums.residuals;
+            weight[0] += of_empty.weight;
+            square[0] += of_empty.about(empty - before[site].empty) + of_empty.weight * posterior[0].1;
+            // A filled site's variance goes with its mean: the shared one is changed by the share it is off.
+            weight[1] += of_filled.weight;
+            square[1] += (of_filled.about(filled - before[site].filled) + of_filled.weight * posterior[1].1)
+                / emission.filled_variance(filled);
+        }
+        let floor = 0.01 * emission.difference();
+        // Ten values of what was believed before.
+        let own = emission.empty.deviation.powi(2);
+        let vacuum = (weight[0] + 500.0).min(observed.vacuum.count);
+        let empty = (square[0] + vacuum * observed.vacuum.variance + 10.0 * own) / (weight[0] + vacuum + 10.0);
+        let filled = emission.filled.deviation.powi(2) * (square[1] + 10.0) / (weight[1] + 10.0);
+        self.emission.empty.deviation = empty.sqrt().max(floor);
+        self.emission.filled.deviation = filled.sqrt().max(floor);
+    }
+
+    /// The priors of the means, from the sites whose evidence says more than the prior does.
+    fn set_prior(&mut self, observed: &Observed<'_>, posteriors: &[[(f64, f64); 2]]) {
+        let difference = self.emission.difference();
+        let (filled_square, empty_square) = (self.prior.filled_width.powi(2), self.prior.empty_width.powi(2));
+        let told = |variance: f64, square: f64| (1.0 - variance / square).clamp(0.0, 1.0);
+        let site_told: Vec<[f64; 2]> = posteriors
+            .iter()
+            .map(|[empty, filled]| [told(empty.1, empty_square), told(filled.1, filled_square)])
+            .collect();
+        let all: Vec<usize> = (0..posteriors.len()).collect();
+        let mean = |members: &[usize], state: usize, guess: f64, guesses: f64| {
+            let (mut weight, mut sum) = (guesses, guesses * guess);
+            for site in members {
+                let level = if state == 1 { self.levels[*site].filled } else { self.levels[*site].empty };
+                // Far ones count as Student's distribution lets them.
+                let far = if state == 1 { (level - guess).powi(2) / filled_square } else { 0.0 };
+                let part = site_told[*site][state] * (FREEDOM + 1.0) / (FREEDOM + far);
+                weight += part;
+                sum += part * level;
+            }
+            sum / weight
+        };
+        let filled = mean(&all, 1, self.emission.filled.mean, 1.0);
+        let empty = mean(&all, 0, self.emission.empty.mean, 1.0);
+        let of_classes: Vec<f64> = (0..observed.classes)
+            .map(|class| {
+                let members: Vec<usize> = all.iter().copied().filter(|site| observed.class[*site] == class).collect();
+                mean(&members, 1, filled, 2.0)
+            })
+            .collect();
+        // Mean square about the prior's mean with what is left uncertain of each, and a little of the first guess.
+        let width = |guess: f64, parts: &mut dyn Iterator<Item = (f64, f64)>, range: [f64; 2]| {
+            let (mut weight, mut sum) = (2.0, 2.0 * guess * guess);
+            for (told, square) in parts {
+                weight += told;
+                sum += told * square;
+            }
+            (sum / weight).sqrt().clamp(range[0] * difference, range[1] * difference)
+        };
+        let mut of_filled = all.iter().map(|site| {
+            let square = (self.levels[*site].filled - of_classes[observed.class[*site]]).powi(2);
+            let student = (FREEDOM + 1.0) / (FREEDOM + square / filled_square);
+            (site_told[*site][1], student * square + posteriors[*site][1].1)
         });
-        let filled_width = width(0.1, &mut filled_parts);
-        let mut empty_parts = sums.iter().enumerate().map(|(site, sums)| {
-            let variance = 1.0 / (sums.empty_tilt[1] + empty_precision);
-            (observed.weight[site] * empty_told[site], self.tilts[site].empty - self.tilt_prior.empty_mean, variance)
+        let filled_width = width(0.2 * difference, &mut of_filled, [0.03, 0.5]);
+        let mut of_empty = all.iter().map(|site| {
+            let square = (self.levels[*site].empty - empty).powi(2);
+            (site_told[*site][0], square + posteriors[*site][0].1)
         });
-        let empty_width = width(0.05, &mut empty_parts);
-        self.tilt_prior.filled_width = filled_width;
-        self.tilt_prior.empty_width = empty_width;
+        let empty_width = width(0.04 * difference, &mut of_empty, [0.01, 0.15]);
+        self.prior.filled_mean = of_classes;
+        self.prior.filled_width = filled_width;
+        self.prior.empty_mean = empty;
+        self.prior.empty_width = empty_width;
+        self.emission.empty.mean = empty;
+        self.emission.filled.mean = filled.max(empty + 0.25 * difference);
     }
 
     /// Frames in which all columns are seen better or worse.
     fn set_shifts(&mut self, observed: &Observed<'_>, filled: ArrayView2<'_, f32>) {
         const FRAMES_A_TASK: usize = 64;
-        let precision = self.tilt_prior.shift_width.powi(-2);
-        let chunks: Vec<Vec<(f64, f64)>> = self
+        let difference = self.emission.difference();
+        let precision = self.prior.shift_width.powi(-2);
+        let densities: Vec<Densities> = self.levels.iter().map(|levels| self.emission.densities(*levels)).collect();
+        let moved: Vec<(f64, f64)> = self
             .frame_shift
             .par_chunks(FRAMES_A_TASK)
             .enumerate()
-            .map(|(chunk, shifts)| {
+            .flat_map_iter(|(chunk, shifts)| {
                 let mut sums = vec![[0.0; 2]; shifts.len()];
-                for site in 0..observed.steps.nrows() {
+                for (site, densities) in densities.iter().enumerate() {
                     for (offset, shift) in shifts.iter().enumerate() {
                         let frame = chunk * FRAMES_A_TASK + offset;
-                        let step = observed.steps[[site, frame]];
-                        if step != MISSING {
-                            let p = observed.weight[site] * f64::from(filled[[site, frame]]);
-                            let [_, mean, variance] = self.emission.at(self.tilts[site].filled + shift);
-                            sums[offset][0] += p * (self.emission.log_ratio[usize::from(step)] - mean);
-                            sums[offset][1] += p * variance;
+                        let value = f64::from(observed.evidence[[site, frame]]);
+                        if value.is_finite() {
+                            let residual = value - densities.levels.filled;
+                            let weight = f64::from(filled[[site, frame]]) * densities.belongs(1, residual - shift);
+                            sums[offset][0] += weight * densities.precision(1) * residual;
+                            sums[offset][1] += weight * densities.precision(1);
                         }
                     }
                 }
-                shifts
-                    .iter()
-                    .zip(sums)
-                    .map(|(shift, [score, information])| {
-                        let change = (score - precision * shift) / (information + precision);
-                        let shift = (shift + change.clamp(-0.2, 0.2)).clamp(-LARGEST_SHIFT, LARGEST_SHIFT);
-                        (shift, 1.0 / (information + precision))
-                    })
-                    .collect()
+                sums.into_iter().map(move |[score, information]| {
+                    let shift = score / (information + precision);
+                    let most = LARGEST_SHIFT * difference;
+                    (shift.clamp(-most, most), 1.0 / (information + precision))
+                })
             })
             .collect();
-        let moved: Vec<(f64, f64)> = chunks.into_iter().flatten().collect();
         let mean = moved.iter().map(|(shift, _)| shift).sum::<f64>() / moved.len().max(1) as f64;
         let square: f64 = moved.iter().map(|(shift, variance)| (shift - mean).powi(2) + variance).sum();
         self.frame_shift = moved.iter().map(|(shift, _)| shift - mean).collect();
-        let (guess, count) = (0.03_f64, 5.0);
-        self.tilt_prior.shift_width =
-            ((square + count * guess * guess) / (moved.len() as f64 + count)).sqrt().clamp(0.01, 0.3);
+        let (guess, count) = (0.02 * difference, 5.0);
+        self.prior.shift_width = ((square + count * guess * guess) / (moved.len() as f64 + count))
+            .sqrt()
+            .clamp(0.002 * difference, 0.3 * difference);
     }
+}
+
+/// Residuals of a site's evidence (with the frames' shifts) from its means, empty and filled, for the probability of
+/// filled by frame.
+fn residuals<'a>(densities: &Densities, frames: impl Iterator<Item = ((&'a f32, &'a f64), f64)>) -> [Residuals; 2] {
+    let mut sums = [Residuals::default(); 2];
+    for ((value, shift), filled) in frames {
+        let value = f64::from(*value);
+        if !value.is_finite() {
+            continue;
+        }
+        for (state, weight, residual) in
+            [(0, 1.0 - filled, value - densities.levels.empty), (1, filled, value - densities.levels.filled - shift)]
+        {
+            if weight > 1e-9 {
+                sums[state].add(residual, weight * densities.belongs(state, residual));
+            }
+        }
+    }
+    sums
+}
+
+/// The two heaps of all evidence: each value belongs to the nearer of both means. `None` if all is the same.
+fn two_heaps(evidence: ArrayView2<'_, f32>) -> Option<(Moments, Moments)> {
+    let finite = || evidence.iter().filter(|value| value.is_finite()).map(|value| f64::from(*value));
+    let (low, high) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), value| (a.min(value), b.max(value)));
+    if !(high > low) {
+        return None;
+    }
+    let mut means = [low, high];
+    let mut heaps = [[0.0; 3]; 2];
+    for _ in 0..30 {
+        let middle = 0.5 * (means[0] + means[1]);
+        heaps = [[0.0; 3]; 2];
+        for value in finite() {
+            let heap = &mut heaps[usize::from(value > middle)];
+            heap[0] += 1.0;
+            heap[1] += value;
+            heap[2] += value * value;
+        }
+        let next = heaps.map(|heap| heap[1] / f64::max(heap[0], 1.0));
+        if next == means {
+            break;
+        }
+        means = next;
+    }
+    let moments = |heap: [f64; 3], mean: f64| {
+        let variance = (heap[2] / heap[0].max(1.0) - mean * mean).max(0.0);
+        Moments { count: heap[0], mean, variance, between: 0.0 }
+    };
+    Some((moments(heaps[0], means[0]), moments(heaps[1], means[1])))
 }

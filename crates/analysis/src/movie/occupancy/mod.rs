@@ -2,29 +2,30 @@
 //!
 //! A detector misses columns and reports false ones; counted naively, each error is two switches. Here every site has a
 //! hidden state, filled or empty, that changes at the site's own rates ([`chain`]); what is observed is the detector's
-//! evidence, whose distribution for filled and for empty sites is estimated from the movie itself ([`evidence`]):
+//! evidence, whose distribution for filled and for empty sites is estimated from the movie itself ([`emission`]):
 //! from columns that are known to be filled (the interior), places that are known to be empty (the vacuum), and then
 //! from all sites by expectation-maximisation. Rates are pooled by class of site. Intervals come from draws of
-//! everything that is unknown: priors, rates, paths.
+//! everything that is unknown: priors, rates, paths, what a site shows when filled and when empty.
 //!
 //! Arrays are `[site, frame]`; a change belongs to the frame by which it has happened; rates are probabilities per
 //! nominal frame time.
 
 pub mod chain;
 pub mod discriminant;
-pub mod evidence;
+pub mod emission;
 mod expectation;
 mod rates;
 mod selection;
 
 use atomlens_core::SeedPath;
-use ndarray::{Array2, ArrayView2, Axis, Zip};
+use ndarray::{Array2, ArrayView2};
+use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use chain::{DrawnPath, FrameIntervals, Switching};
-pub use evidence::{Emission, EvidenceSteps};
-use expectation::{Model, Observed};
+pub use emission::{Emission, Level};
+use expectation::{Model, Moments, Observed};
 use rates::SiteLikelihood;
 pub use selection::{Weighed, settle, weigh};
 
@@ -215,9 +216,7 @@ pub struct Occupancy {
     pub rates: Vec<Vec<Switching>>,
     /// Expected time of each site empty and filled, in frame times.
     pub time_frames: Vec<[f64; 2]>,
-    /// The steps of the evidence.
-    pub steps: EvidenceSteps,
-    /// Its distribution, for filled and empty.
+    /// The distribution of the evidence, for filled and empty.
     pub emission: Emission,
     /// How much better or worse all columns are seen in each frame; changes of the strength when filled.
     pub frame_strength: Vec<f64>,
@@ -255,65 +254,37 @@ pub fn infer(
     settings: &OccupancySettings,
     seed: SeedPath,
 ) -> Result<Occupancy, OccupancyError> {
-    let prepared = Prepared::of(evidence)?;
-    let observed = prepared.observed(evidence);
-    let mut model = Model::initial(&observed, &prepared.believed());
+    let observed = observed(evidence)?;
+    let mut model = Model::initial(&observed)?;
     let turns = model.maximise(&observed, settings.turns, settings.offsets_by_site, settings.offsets_by_frame);
-    Ok(conclude(model, &observed, settings, seed, prepared.steps.clone(), turns))
+    Ok(conclude(model, &observed, settings, seed, turns))
 }
 
-/// The probability that sites are filled, `[site, frame]`, at the most likely rates: all that learning needs.
+/// The probability that sites are filled, `[site, frame]`, and the logarithm of that of each to be empty throughout, at
+/// the most likely rates: all that learning needs.
 ///
 /// # Errors
 /// As [`infer`].
-fn beliefs(evidence: &MovieEvidence<'_>, settings: &OccupancySettings) -> Result<Array2<f32>, OccupancyError> {
-    let prepared = Prepared::of(evidence)?;
-    let observed = prepared.observed(evidence);
-    let mut model = Model::initial(&observed, &prepared.believed());
+fn beliefs(
+    evidence: &MovieEvidence<'_>,
+    settings: &OccupancySettings,
+) -> Result<(Array2<f32>, Vec<f64>), OccupancyError> {
+    let observed = observed(evidence)?;
+    let mut model = Model::initial(&observed)?;
     model.maximise(&observed, settings.turns / 2, settings.offsets_by_site, false);
     Ok(model.smoothed(&observed))
 }
 
-/// Evidence sorted into steps.
-struct Prepared {
-    steps: EvidenceSteps,
-    sorted: Array2<u8>,
-    vacuum: Vec<f64>,
-    weight: Vec<f64>,
-}
-
-impl Prepared {
-    fn of(evidence: &MovieEvidence<'_>) -> Result<Prepared, OccupancyError> {
-        evidence.check()?;
-        let steps = EvidenceSteps::of(evidence.sites.iter().chain(evidence.vacuum.iter()).copied());
-        if steps.is_empty() {
-            return Err(OccupancyError::NoContrast);
-        }
-        let sorted = evidence.sites.as_standard_layout().mapv(|value| steps.step(value));
-        let mut vacuum = vec![0.0; steps.len()];
-        for step in evidence.vacuum.iter().filter(|value| value.is_finite()).map(|value| steps.step(*value)) {
-            vacuum[usize::from(step)] += 1.0;
-        }
-        let weight = vec![1.0; sorted.nrows()];
-        Ok(Prepared { steps, sorted, vacuum, weight })
-    }
-
-    fn observed<'a>(&'a self, evidence: &'a MovieEvidence<'_>) -> Observed<'a> {
-        Observed {
-            steps: self.sorted.view(),
-            vacuum: self.vacuum.clone(),
-            class: evidence.class,
-            classes: evidence.class.iter().max().map_or(0, |class| class + 1),
-            known_filled: evidence.known_filled,
-            intervals: evidence.intervals,
-            weight: &self.weight,
-        }
-    }
-
-    /// What the evidence of each step says if it is believed as it stands.
-    fn believed(&self) -> Vec<f64> {
-        self.steps.middles().into_iter().map(|middle| 1.0 / (1.0 + (-middle).exp())).collect()
-    }
+fn observed<'a>(evidence: &'a MovieEvidence<'_>) -> Result<Observed<'a>, OccupancyError> {
+    evidence.check()?;
+    Ok(Observed {
+        evidence: evidence.sites,
+        vacuum: Moments::of(evidence.vacuum.rows().into_iter()),
+        class: evidence.class,
+        classes: evidence.class.iter().max().map_or(0, |class| class + 1),
+        known_filled: evidence.known_filled,
+        intervals: evidence.intervals,
+    })
 }
 
 /// Means of draws.
@@ -327,18 +298,27 @@ fn mean_switching(draws: &[Switching]) -> Switching {
 
 /// Work that draws of paths may cost, in site-frames.
 const PATH_BUDGET: usize = 250_000_000;
-/// Work that the average over rates may cost.
+/// Switches that all drawn paths may hold together.
+const SWITCH_BUDGET: f64 = 2.5e7;
+/// Work that the average over rates and means may cost.
 const SMOOTH_BUDGET: usize = 50_000_000;
+/// Draws before the first one that counts.
+const BURN_IN: usize = 4;
 
-/// One site, all draws done.
+/// What the draws of one site add up to.
 struct SiteResult {
-    probability: Vec<f32>,
-    filled: Vec<bool>,
-    loss: Vec<f32>,
-    gain: Vec<f32>,
     time: [f64; 2],
     events: [f64; 2],
     paths: Vec<DrawnPath>,
+}
+
+/// How much is drawn.
+#[derive(Clone, Copy)]
+struct Effort {
+    paths: usize,
+    /// Draws over which smoothing is averaged.
+    averaged: usize,
+    own_levels: bool,
 }
 
 fn conclude(
@@ -346,32 +326,37 @@ fn conclude(
     observed: &Observed<'_>,
     settings: &OccupancySettings,
     seed: SeedPath,
-    steps: EvidenceSteps,
     turns: usize,
 ) -> Occupancy {
-    let (sites, frames) = observed.steps.dim();
+    let (sites, frames) = observed.evidence.dim();
     let likelihoods: Vec<SiteLikelihood> = (0..sites)
         .into_par_iter()
         .map(|site| {
-            let ratio = model.ratios(observed, site);
+            let ratio = model.ratios(observed, site, model.levels[site]);
             SiteLikelihood::of(&ratio, observed.intervals, model.initial[observed.class[site]])
         })
         .collect();
     let rate_draws = settings.rate_draws.max(50);
     let rates = rates::draws(&likelihoods, observed.class, &model.class_switching, rate_draws, seed.child("rates"));
+    drop(likelihoods);
     for (switching, draws) in model.switching.iter_mut().zip(&rates) {
         *switching = mean_switching(draws);
     }
-    let path_draws = (PATH_BUDGET / (sites * frames)).clamp(40, settings.path_draws.max(40)).min(rate_draws);
-    let averaged = (SMOOTH_BUDGET / (sites * frames)).clamp(1, 16);
-    let results: Vec<SiteResult> = (0..sites)
-        .into_par_iter()
-        .map(|site| site_result(&model, observed, site, &rates[site], path_draws, averaged, seed.child("path")))
+    // A site switches at most so often as if its state were always that of the faster rate.
+    let switches: f64 = model.switching.iter().map(|s| 2.0 * frames as f64 * s.fill.min(s.empty)).sum();
+    let affordable = (PATH_BUDGET / (sites * frames)).min((SWITCH_BUDGET / switches.max(1.0)) as usize);
+    let effort = Effort {
+        paths: affordable.clamp(40, settings.path_draws.max(40)).min(rate_draws),
+        averaged: (SMOOTH_BUDGET / (sites * frames)).clamp(1, 16),
+        own_levels: settings.offsets_by_site,
+    };
+    let mut arrays = SiteArrays::new(sites, frames);
+    let results: Vec<SiteResult> = arrays
+        .rows()
+        .enumerate()
+        .map(|(site, rows)| site_result(&model, observed, site, &rates[site], effort, rows, seed.child("path")))
         .collect();
-    let mut by_site = SiteArrays::new(sites, frames);
-    for (site, result) in results.iter().enumerate() {
-        by_site.set(site, result);
-    }
+    let path_draws = effort.paths;
     let duration = observed.intervals.duration_frames();
     let time: Vec<[f64; 2]> = results.iter().map(|result| result.time).collect();
     let events: Vec<[f64; 2]> = results.iter().map(|result| result.events).collect();
@@ -381,12 +366,13 @@ fn conclude(
             Drawn { draws: path_draws, path: &path, rates: &rates, time: &time, events: &events, frames, duration };
         of_draw.summarised(members)
     };
+    let (from, difference) = (model.emission.empty.mean, model.emission.difference());
     let site_values = (0..sites)
         .map(|site| SiteOccupancy {
             class: observed.class[site],
             switching: together(&[site]),
-            filled_strength: model.tilts[site].filled,
-            empty_strength: model.tilts[site].empty,
+            filled_strength: (model.levels[site].filled - from) / difference,
+            empty_strength: (model.levels[site].empty - from) / difference,
         })
         .collect();
     let classes = (0..observed.classes)
@@ -403,19 +389,18 @@ fn conclude(
         }
     }
     Occupancy {
-        probability: by_site.probability,
-        filled: by_site.filled,
-        loss: by_site.loss,
-        gain: by_site.gain,
+        probability: arrays.probability,
+        filled: arrays.filled,
+        loss: arrays.loss,
+        gain: arrays.gain,
         sites: site_values,
         classes,
         total,
         paths,
         rates,
         time_frames: time,
-        steps,
         emission: model.emission,
-        frame_strength: model.frame_shift,
+        frame_strength: model.frame_shift.iter().map(|shift| shift / difference).collect(),
         intervals: observed.intervals.clone(),
         turns,
     }
@@ -426,6 +411,14 @@ struct SiteArrays {
     filled: Array2<bool>,
     loss: Array2<f32>,
     gain: Array2<f32>,
+}
+
+/// What is written of a site, by frame.
+struct SiteRows<'a> {
+    probability: &'a mut [f32],
+    filled: &'a mut [bool],
+    loss: &'a mut [f32],
+    gain: &'a mut [f32],
 }
 
 impl SiteArrays {
@@ -439,65 +432,92 @@ impl SiteArrays {
         }
     }
 
-    fn set(&mut self, site: usize, result: &SiteResult) {
-        fn copy<T: Copy>(array: &mut Array2<T>, site: usize, values: &[T]) {
-            Zip::from(array.index_axis_mut(Axis(0), site)).and(values).for_each(|to, from| *to = *from);
+    fn rows(&mut self) -> impl IndexedParallelIterator<Item = SiteRows<'_>> {
+        fn of<T: Send>(array: &mut Array2<T>) -> impl IndexedParallelIterator<Item = &mut [T]> {
+            let frames = array.ncols();
+            array.as_slice_mut().expect("made in standard layout").par_chunks_mut(frames)
         }
-        copy(&mut self.probability, site, &result.probability);
-        copy(&mut self.filled, site, &result.filled);
-        copy(&mut self.loss, site, &result.loss);
-        copy(&mut self.gain, site, &result.gain);
+        of(&mut self.probability)
+            .zip(of(&mut self.filled))
+            .zip(of(&mut self.loss).zip(of(&mut self.gain)))
+            .map(|((probability, filled), (loss, gain))| SiteRows { probability, filled, loss, gain })
     }
 }
 
+/// Draws a site's paths and means in turn (Gibbs' sampler: A. E. Gelfand and A. F. M. Smith, *J. Am. Stat. Assoc.* 85,
+/// 398 (1990), doi:10.1080/01621459.1990.10476213), each path at a draw of the rates, and averages over them.
 fn site_result(
     model: &Model,
     observed: &Observed<'_>,
     site: usize,
     rates: &[Switching],
-    path_draws: usize,
-    averaged: usize,
+    effort: Effort,
+    rows: SiteRows<'_>,
     seed: SeedPath,
 ) -> SiteResult {
-    let ratio = model.ratios(observed, site);
-    let frames = ratio.len();
+    let mut levels = model.levels[site];
+    let mut ratio = model.ratios(observed, site, levels);
     let chain = model.chain(observed, site);
-    let mut result = SiteResult {
-        probability: vec![0.0; frames],
-        filled: vec![false; frames],
-        loss: vec![0.0; frames],
-        gain: vec![0.0; frames],
-        time: [0.0; 2],
-        events: [0.0; 2],
-        paths: Vec::with_capacity(path_draws),
-    };
-    chain.likeliest(&ratio, &mut result.filled);
+    chain.likeliest(&ratio, rows.filled);
+    let mut average = SiteAverage::new(rows, effort.averaged);
     // Of few draws none may be like the others; their mean is.
-    let of_average: Vec<Switching> = if averaged < 4 {
-        vec![chain.switching]
-    } else {
-        (0..averaged).map(|draw| rates[draw * rates.len() / averaged]).collect()
-    };
-    let share = 1.0 / of_average.len() as f32;
-    let (mut filled, mut loss, mut gain) = (vec![0.0; frames], vec![0.0; frames], vec![0.0; frames]);
-    for switching in of_average {
-        let passed = chain::Chain { switching, ..chain }.smooth(&ratio, &mut filled, &mut loss, &mut gain);
-        for (sum, part) in [(&mut result.probability, &filled), (&mut result.loss, &loss), (&mut result.gain, &gain)] {
-            sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += share * part);
-        }
-        let share = f64::from(share);
-        result.time[0] += share * passed.time_empty;
-        result.time[1] += share * passed.time_filled;
-        result.events[0] += share * passed.losses;
-        result.events[1] += share * passed.gains;
+    if effort.averaged < 4 {
+        average.share = 1.0;
+        average.add(&chain, &ratio);
     }
     let mut random = seed.index(site as u64).stream();
     let mut scratch = Vec::new();
-    for draw in 0..path_draws {
-        let switching = rates[draw * rates.len() / path_draws];
-        result.paths.push(chain::Chain { switching, ..chain }.draw(&ratio, &mut random, &mut scratch));
+    let mut paths = Vec::with_capacity(effort.paths);
+    for sweep in 0..BURN_IN + effort.paths {
+        let draw = sweep.saturating_sub(BURN_IN);
+        let switching = rates[draw * rates.len() / effort.paths];
+        let drawn = chain::Chain { switching, ..chain };
+        let path = drawn.draw(&ratio, &mut random, &mut scratch);
+        if effort.own_levels {
+            levels = model.draw_levels(observed, site, levels, &path, || StandardNormal.sample(&mut random));
+            ratio = model.ratios(observed, site, levels);
+        }
+        if sweep >= BURN_IN {
+            paths.push(path);
+            let due = draw * effort.averaged / effort.paths != (draw + 1) * effort.averaged / effort.paths;
+            if effort.averaged >= 4 && due {
+                average.add(&drawn, &ratio);
+            }
+        }
     }
-    result
+    SiteResult { time: average.time, events: average.events, paths }
+}
+
+/// The mean of smoothings of one site.
+struct SiteAverage<'a> {
+    rows: SiteRows<'a>,
+    share: f32,
+    time: [f64; 2],
+    events: [f64; 2],
+    filled: Vec<f32>,
+    loss: Vec<f32>,
+    gain: Vec<f32>,
+}
+
+impl<'a> SiteAverage<'a> {
+    fn new(rows: SiteRows<'a>, count: usize) -> SiteAverage<'a> {
+        let zeros = || vec![0.0; rows.filled.len()];
+        let (filled, loss, gain) = (zeros(), zeros(), zeros());
+        SiteAverage { share: 1.0 / count as f32, time: [0.0; 2], events: [0.0; 2], filled, loss, gain, rows }
+    }
+
+    fn add(&mut self, chain: &chain::Chain<'_>, ratio: &[f64]) {
+        let passed = chain.smooth(ratio, &mut self.filled, &mut self.loss, &mut self.gain);
+        let SiteRows { probability, loss, gain, .. } = &mut self.rows;
+        for (sum, part) in [(probability, &self.filled), (loss, &self.loss), (gain, &self.gain)] {
+            sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += self.share * part);
+        }
+        let share = f64::from(self.share);
+        self.time[0] += share * passed.time_empty;
+        self.time[1] += share * passed.time_filled;
+        self.events[0] += share * passed.losses;
+        self.events[1] += share * passed.gains;
+    }
 }
 
 /// All draws, to be summed over sites.

@@ -10,6 +10,7 @@
 
 use atomlens_core::{RandomStream, SeedPath};
 use rand::RngExt;
+use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use super::chain::{FrameIntervals, Switching};
@@ -185,11 +186,13 @@ const PRIOR_POINTS: usize = 500;
 
 impl Beta {
     /// A shape of about 2 is expected, rates that differ by a factor of two between sites of a class; from spread over
-    /// decades (0.1) to the same everywhere (200) is allowed. The mean's prior is Jeffreys' for a rate, `mean^-1/2`.
+    /// decades (0.1) to the same everywhere (200) is allowed. The mean's prior is `mean^-0.8`, nearer to that of a scale than Jeffreys' `mean^-1/2`,
+    /// with which every class would count half an event of either kind too many: of few sites that switch and many
+    /// classes that hardly do that is a share.
     fn log_hyperprior(&self) -> f64 {
         let inside = (0.05_f64.ln()..200.0_f64.ln()).contains(&self.log_shape)
             && (1e-7_f64.ln()..0.5_f64.ln()).contains(&self.log_mean);
-        if inside { 0.5 * self.log_mean - 0.5 * ((self.log_shape - 0.7) / 1.3).powi(2) } else { f64::NEG_INFINITY }
+        if inside { 0.2 * self.log_mean - 0.5 * ((self.log_shape - 0.7) / 1.3).powi(2) } else { f64::NEG_INFINITY }
     }
 
     /// The share below each point of the grid.
@@ -308,7 +311,8 @@ fn class_draws(sites: Vec<&SiteLikelihood>, guess: Switching, draws: usize, seed
         for (side, widths) in widths.iter_mut().enumerate() {
             for (parameter, width) in widths.iter_mut().enumerate() {
                 let mut change = [0.0; 2];
-                change[parameter] = *width * normal(&mut random);
+                let step: f64 = StandardNormal.sample(&mut random);
+                change[parameter] = *width * step;
                 let taken = state.step(side, change, &mut random);
                 if sweep < BURN_IN {
                     let factor = if taken { 1.09 } else { 0.945 };
@@ -329,12 +333,6 @@ fn class_draws(sites: Vec<&SiteLikelihood>, guess: Switching, draws: usize, seed
         }
     }
     result
-}
-
-/// A normal number (Box and Muller).
-pub(super) fn normal(random: &mut RandomStream) -> f64 {
-    let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
-    radius * (std::f64::consts::TAU * random.random::<f64>()).cos()
 }
 
 /// Draws of the rates of all sites, `[site][draw]`. Classes share nothing.
