@@ -52,7 +52,7 @@ impl Estimate {
 
     /// `value [low, high]` with digits that the interval's width asks for; `–` where the value is unknown.
     pub fn label(self) -> String {
-        let Written { value, ends } = self.written(6);
+        let Written { value, ends } = self.written(9);
         ends.map_or(value.clone(), |(low, high)| format!("{value} [{low}, {high}]"))
     }
 
@@ -63,7 +63,7 @@ impl Estimate {
 
     /// The same in a sentence: `85.1 % (84.1 to 86.1 %)`. Of counts, whole numbers from ten on.
     pub(crate) fn phrase(self, unit: &str, count: bool) -> String {
-        let decimals = if count && self.value.abs() >= 10.0 { 0 } else { 6 };
+        let decimals = if count && self.value.abs() >= 10.0 { 0 } else { 9 };
         let Written { value, ends } = self.written(decimals);
         ends.map_or(format!("{value}{unit}"), |(low, high)| format!("{value}{unit} ({low} to {high}{unit})"))
     }
@@ -99,17 +99,13 @@ fn decimals_of(value: f64, low: f64, high: f64) -> usize {
     if !(size.is_finite() && size > 0.0) {
         return 0;
     }
-    (1 - size.log10().floor() as i32).clamp(0, 6) as usize
+    (1 - size.log10().floor() as i32).clamp(0, 9) as usize
 }
 
-/// A number with so many decimals and a minus sign; nothing that is written as zero has a sign.
+/// A number with so many decimals and a minus sign; what rounds to nothing is written `0`.
 pub(crate) fn fixed(value: f64, decimals: usize) -> String {
     let written = format!("{value:.decimals$}");
-    if written.trim_matches(['-', '0', '.']).is_empty() {
-        written.replace('-', "")
-    } else {
-        written.replace('-', "−")
-    }
+    if written.trim_matches(['-', '0', '.']).is_empty() { "0".to_owned() } else { written.replace('-', "−") }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::axis::{tick_label, ticks};
 use crate::canvas::{Horizontal, Point, Rectangle, Vertical};
 use crate::colour::{Colour, INK, from_hex, mix};
 use crate::drawing::{Drawing, Layer, Pixels, Shape};
-use crate::html::{counted, grouped};
+use crate::html::grouped;
 use crate::panel::check_size;
 use crate::site_states::SiteStates;
 use crate::text::{Paragraph, line_spacing, width};
@@ -27,6 +27,8 @@ const WIDTH_PX: f32 = 2126.0;
 const TEXT_PX: f32 = 34.0;
 /// A site of which fewer switches are expected over the whole movie counts as one that never switches.
 const FEWEST_SWITCHES: f64 = 0.5;
+/// Share of a row that marks may cover before they are let through.
+const MARKED_SHARE: f32 = 0.3;
 /// A site that is filled.
 const FILLED: Colour = from_hex(0x8ab6d6);
 /// A site that is empty.
@@ -242,13 +244,16 @@ impl<'a> EventRaster<'a> {
             }
             // Marks lie where one frame ends and the next begins, and are wide enough to be seen.
             let mark = (columns.width_px / 3).clamp(3, 7);
+            // Where a row is nearly nothing but marks they are let through, so that its states are seen.
+            let marked = cells.iter().filter(|cell| cell.loss.max(cell.gain) > 0.5).count() * mark;
+            let most = (MARKED_SHARE * width as f32 / marked.max(1) as f32).min(1.0);
             for (column, cell) in cells.iter().enumerate() {
                 let from = start(column).saturating_sub(mark / 2);
                 let to = (from + mark).min(width as usize);
                 let mut marks = [(cell.loss, LOSS), (cell.gain, GAIN)];
                 marks.sort_by(|a, b| a.0.total_cmp(&b.0));
                 for (opacity, colour) in marks.into_iter().filter(|mark| mark.0 > 0.02) {
-                    fill(&mut picture, from..to, colour, opacity);
+                    fill(&mut picture, from..to, colour, most * opacity);
                 }
             }
         }
@@ -369,11 +374,12 @@ impl<'a> EventRaster<'a> {
         if still == 0 {
             return (Vec::new(), 1.3 * TEXT_PX);
         }
-        let text = format!(
-            "Not shown: {} of {} that never switch (fewer than {FEWEST_SWITCHES} switches expected).",
-            grouped(still),
-            counted(sites, "site", "sites")
-        );
+        let which = match (still, sites) {
+            (1, 1) => "the only site, which never switches".to_owned(),
+            (1, _) => format!("1 of {} sites, which never switches", grouped(sites)),
+            _ => format!("{} of {} sites, which never switch", grouped(still), grouped(sites)),
+        };
+        let text = format!("Not shown: {which} (fewer than {FEWEST_SWITCHES} switches expected).");
         let at = Point::new(left, top);
         let shapes = vec![Shape::text(&text, size, INK, (Horizontal::Left, Vertical::Top), at)];
         (shapes, 1.3 * TEXT_PX + line_spacing(size))

@@ -169,7 +169,7 @@ impl<'a> SiteMap<'a> {
         Ok(())
     }
 
-    /// The distance of nearest neighbours; a twentieth of the image where there are none.
+    /// The distance of nearest neighbours; a tenth of the image where there are none.
     fn neighbour(&self) -> f64 {
         let given = self.neighbour_angstrom.filter(|distance| distance.is_finite() && *distance > 0.0);
         let places: Vec<[f64; 2]> = self.sites.iter().map(|site| [site.x_angstrom, site.y_angstrom]).collect();
@@ -178,7 +178,7 @@ impl<'a> SiteMap<'a> {
             median(&distances)
         };
         let (ny, nx) = self.image.dim();
-        given.or_else(own).unwrap_or(0.05 * nx.max(ny) as f64 * self.pixel_angstrom)
+        given.or_else(own).unwrap_or(0.1 * nx.max(ny) as f64 * self.pixel_angstrom)
     }
 
     /// Rows and columns of the image that are shown: all sites with a margin of one and a half neighbours.

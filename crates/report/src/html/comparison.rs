@@ -90,6 +90,11 @@ impl ComparisonReport {
                 }
             }
         }
+        // Two conditions head their own columns.
+        let pair = self.same(|difference| (difference.reference, difference.compared));
+        let name = |place: usize| self.conditions[place].name.clone();
+        let (reference_name, compared_name) =
+            pair.map_or(("Reference".to_owned(), "Compared with it".to_owned()), |pair| (name(pair.0), name(pair.1)));
         let settings = if self.settings.is_null() { String::new() } else { format!("{:#}", self.settings) };
         let sections = self.conditions.iter().map(|condition| ConditionSection {
             name: condition.name.clone(),
@@ -108,6 +113,9 @@ impl ComparisonReport {
                 .collect(),
             rates_figure: self.rates_figure()?,
             differences: self.differences.iter().map(|difference| self.difference_row(difference)).collect(),
+            common: self.common(),
+            reference_name,
+            compared_name,
             adjusted: self.differences.iter().any(|difference| difference.adjusted_p_value.is_finite()),
             unit: self.rate_unit.label(),
             names: self.conditions.iter().map(|condition| condition.name.clone()).collect(),
@@ -152,6 +160,23 @@ impl ComparisonReport {
         figure(&plot, "Switching rates by class and condition, with 95 % intervals".to_owned()).map(Some)
     }
 
+    /// What all differences have in common.
+    fn same<T: PartialEq>(&self, of: impl Fn(&RateDifference) -> T) -> Option<T> {
+        let first = of(self.differences.first()?);
+        self.differences.iter().all(|difference| of(difference) == first).then_some(first)
+    }
+
+    /// What would else be in every row of the table.
+    fn common(&self) -> Common {
+        let pair = self.same(|difference| (difference.reference, difference.compared));
+        let quantity = self.same(|difference| difference.quantity.clone());
+        let name = |place: usize| &self.conditions[place].name;
+        let mut caption: Vec<String> =
+            pair.map(|pair| format!("{} against {}", name(pair.1), name(pair.0))).into_iter().collect();
+        caption.extend(quantity.clone());
+        Common { conditions: pair.is_some(), quantity: quantity.is_some(), caption: caption.join(": ") }
+    }
+
     fn difference_row(&self, difference: &RateDifference) -> DifferenceRow {
         let name = |place: usize| self.conditions[place].name.clone();
         DifferenceRow {
@@ -164,7 +189,11 @@ impl ComparisonReport {
             ratio: difference.ratio.into(),
             p_value: p_label(difference.p_value),
             adjusted: p_label(difference.adjusted_p_value),
-            sure: difference.p_value < 0.05,
+            sure: if difference.adjusted_p_value.is_finite() {
+                difference.adjusted_p_value < 0.05
+            } else {
+                difference.p_value < 0.05
+            },
         }
     }
 
@@ -246,6 +275,14 @@ struct DifferenceRow {
     sure: bool,
 }
 
+/// What the rows of a table have in common, which then stands above it.
+#[derive(Debug)]
+struct Common {
+    conditions: bool,
+    quantity: bool,
+    caption: String,
+}
+
 /// The rates of one condition.
 #[derive(Debug)]
 struct ConditionSection {
@@ -265,6 +302,9 @@ struct Page<'a> {
     maps: Vec<Figure>,
     rates_figure: Option<Figure>,
     differences: Vec<DifferenceRow>,
+    common: Common,
+    reference_name: String,
+    compared_name: String,
     adjusted: bool,
     unit: &'static str,
     names: Vec<String>,

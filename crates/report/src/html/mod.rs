@@ -42,7 +42,7 @@ pub(crate) struct Number {
 
 impl From<Estimate> for Number {
     fn from(estimate: Estimate) -> Number {
-        let Written { value, ends } = estimate.written(6);
+        let Written { value, ends } = estimate.written(9);
         Number { value, interval: ends.map_or(String::new(), |(low, high)| format!("[{low}, {high}]")) }
     }
 }
