@@ -45,7 +45,8 @@ const BAD: Colour = from_hex(0xa8a8a8);
 /// ```
 /// use atomlens_report::{EventRaster, SiteStates};
 /// use ndarray::array;
-/// let (filled, loss, gain) = (array![[1.0_f32, 0.1], [1.0, 1.0]], array![[0.0_f32, 0.9], [0.0, 0.0]], array![[0.0_f32; 2]; 2]);
+/// let (filled, loss) = (array![[1.0_f32, 0.1], [1.0, 1.0]], array![[0.0_f32, 0.9], [0.0, 0.0]]);
+/// let gain = array![[0.0_f32, 0.0], [0.0, 0.0]];
 /// let states = SiteStates { probability: filled.view(), loss: loss.view(), gain: gain.view() };
 /// let raster = EventRaster::new(states, &[0, 0], &["edge".to_owned()]).times_s(&[0.0, 0.4]);
 /// assert!(raster.drawing()?.to_svg("events").contains("edge"));
@@ -574,4 +575,44 @@ fn spread(wanted: &[f32], heights: &[f32]) -> Vec<f32> {
         }
     }
     places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_stay_where_there_is_room_and_else_move_apart() {
+        assert_eq!(spread(&[10.0, 50.0], &[20.0, 20.0]), [10.0, 50.0]);
+        assert_eq!(spread(&[50.0, 52.0], &[20.0, 20.0]), [41.0, 61.0]);
+        let wanted = [5.0, 6.0, 7.0, 100.0, 101.0];
+        let heights = [10.0, 30.0, 10.0, 8.0, 8.0];
+        let found = spread(&wanted, &heights);
+        for pair in 0..4 {
+            let apart = 0.5 * (heights[pair] + heights[pair + 1]);
+            assert!(found[pair + 1] - found[pair] > apart - 1e-3, "{found:?}");
+        }
+        assert!((found[1] - 6.0).abs() < 1e-3, "{found:?}");
+    }
+
+    #[test]
+    fn frames_are_found_at_their_times() {
+        let times = [0.0, 1.0, 3.0, 4.0];
+        for (time, frame) in [(0.0, 0.0), (2.0, 1.5), (4.0, 3.0), (5.0, 4.0), (-1.0, -1.0)] {
+            assert!((frame_at(&times, time) - frame).abs() < 1e-12, "{time}");
+        }
+        assert!(rising(&[0.0, 1.0, 1.0]).is_none() && rising(&[0.0]).is_none() && rising(&times).is_some());
+    }
+
+    #[test]
+    fn every_frame_is_in_one_column_and_bins_are_round() {
+        for (frames, room) in [(1, 500), (120, 1700), (1700, 1700), (10_000, 1701), (300, 7)] {
+            let columns = Columns::new(frames, room);
+            let covered: Vec<usize> = (0..columns.count).flat_map(|column| columns.frames_of(column)).collect();
+            assert_eq!(covered, (0..frames).collect::<Vec<_>>());
+            assert!(columns.count * columns.width_px <= room);
+        }
+        let per_bin = |frames| Columns::new(frames, 1000).frames_per_bin();
+        assert_eq!([10, 200, 201, 900, 10_000].map(per_bin), [1, 1, 2, 5, 50]);
+    }
 }

@@ -149,14 +149,17 @@ fn drift_axis(drift: &[DriftPoint]) -> (Vec<f64>, &'static str) {
     times.map_or_else(|| (drift.iter().map(|p| p.frame as f64).collect(), "frame"), |times| (times, "time (s)"))
 }
 
-/// Where the specimen was, in both directions, against time; frames that were not measured are left out.
+/// Where the specimen was, in both directions, against time, with bands of 95 %; frames that were not measured are left
+/// out.
 pub fn drift_plot(drift: &[DriftPoint]) -> Plot {
     let (times, label) = drift_axis(drift);
-    let line = |of: fn(&DriftPoint) -> f64| -> Vec<(f64, f64)> {
+    let line = |name: &str, of: fn(&DriftPoint) -> f64| {
         let value = |point: &DriftPoint| if point.trusted { of(point) } else { f64::NAN };
-        times.iter().zip(drift).map(|(time, point)| (*time, value(point))).collect()
+        let half = |point: &DriftPoint| 1.96 * point.sigma_nm;
+        let ends = drift.iter().map(|point| (value(point) - half(point), value(point) + half(point)));
+        Series::line(name, times.iter().zip(drift).map(|(time, point)| (*time, value(point)))).errors(ends)
     };
-    Plot::new(label, "drift (nm)").curve("x, to the right", line(|p| p.x_nm)).curve("y, down", line(|p| p.y_nm))
+    Plot::new(label, "drift (nm)").series(line("x, to the right", |p| p.x_nm)).series(line("y, down", |p| p.y_nm))
 }
 
 /// How far the specimen has turned, against time.
@@ -202,5 +205,92 @@ fn lag_label(words: &str, unit: RateUnit) -> String {
     match unit {
         RateUnit::PerFrame => format!("{words} (frames)"),
         RateUnit::PerSecond => format!("{words} (s)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rates(class: &str, corrected: f64, naive: f64) -> ClassRates {
+        ClassRates {
+            class: class.to_owned(),
+            switch_rate: Estimate::new(corrected, 0.8 * corrected, 1.3 * corrected),
+            naive_rate: naive,
+            ..ClassRates::default()
+        }
+    }
+
+    #[test]
+    fn rates_stand_over_their_class_and_fit_on_the_axis() {
+        let names = ["interior", "a class of a name that has to be broken into several lines", "edge"];
+        let classes: Vec<ClassRates> =
+            names.iter().enumerate().map(|(i, name)| rates(name, 0.01 * i as f64, 0.05)).collect();
+        let plot = rates_plot(&classes, RateUnit::PerSecond);
+        let drawing = plot.drawing(560).unwrap();
+        let svg = drawing.to_svg("rates");
+        assert!(
+            svg.contains("switches per site and second") && svg.contains(">interior<") && svg.contains("naive count")
+        );
+        assert!(!svg.contains("that has to be broken into several lines"), "a long name stands in lines");
+        assert!(drawing.rasterise().is_ok());
+        // Rates that are not known, and none at all.
+        let unknown = [ClassRates { naive_rate: f64::NAN, ..ClassRates::default() }, rates("edge", 0.02, f64::NAN)];
+        assert!(rates_plot(&unknown, RateUnit::PerFrame).drawing(560).is_ok());
+        assert!(rates_plot(&[], RateUnit::PerFrame).drawing(560).is_err());
+    }
+
+    #[test]
+    fn conditions_share_their_classes() {
+        let conditions = [
+            ("vacuum".to_owned(), vec![rates("edge", 0.02, 0.1)]),
+            ("oxygen".to_owned(), vec![rates("corner", 0.05, 0.1), rates("edge", 0.04, 0.1)]),
+        ];
+        let classes = ["edge".to_owned(), "corner".to_owned()];
+        let plot = conditions_plot(&conditions, &classes, RateUnit::PerFrame);
+        let svg = plot.drawing(560).unwrap().to_svg("rates");
+        assert!(svg.contains("vacuum") && svg.contains("oxygen") && svg.contains(">corner<"));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_a_gap() {
+        let point = |frame: usize| DriftPoint {
+            frame,
+            time_s: (frame != 3).then_some(frame as f64),
+            x_nm: 0.1 * frame as f64,
+            y_nm: -0.1,
+            rotation_rad: 0.0,
+            sigma_nm: 0.01,
+            trusted: frame != 4,
+        };
+        let drift: Vec<DriftPoint> = (0..9).map(point).collect();
+        // A time is missing, so that frames are counted.
+        let svg = drift_plot(&drift).drawing(560).unwrap().to_svg("drift");
+        assert!(svg.contains(">frame<"));
+        assert_eq!(svg.matches("<polygon").count(), 4, "two bands each, before and after the gap");
+        let timed: Vec<DriftPoint> = drift.iter().map(|p| DriftPoint { time_s: Some(p.frame as f64), ..*p }).collect();
+        assert!(drift_plot(&timed).drawing(560).unwrap().to_svg("drift").contains("time (s)"));
+        assert!(rotation_plot(&timed).drawing(560).is_ok());
+    }
+
+    #[test]
+    fn small_displacements_are_in_picometres() {
+        let points = |scale: f64| -> Vec<DisplacementPoint> {
+            let point = |lag: i32| {
+                let value = scale * f64::from(lag);
+                DisplacementPoint {
+                    time: f64::from(lag),
+                    mean_square_nm2: Estimate::new(value, 0.9 * value, 1.1 * value),
+                }
+            };
+            (1..9).map(point).collect()
+        };
+        for (scale, unit) in [(2e-5, "(pm²)"), (0.3, "(nm²)")] {
+            let svg = displacement_plot(&points(scale), RateUnit::PerFrame).drawing(560).unwrap().to_svg("");
+            assert!(svg.contains(unit), "{unit}");
+        }
+        let survival = [SurvivalPoint { time: 0.0, share: Estimate::new(1.0, 1.0, 1.0) }; 1];
+        assert!(survival_plot(&survival, &[], RateUnit::PerSecond).drawing(560).is_ok());
+        assert!(autocorrelation_plot(&[(0.0, 1.0), (1.0, -0.2)], RateUnit::PerFrame).drawing(560).is_ok());
     }
 }

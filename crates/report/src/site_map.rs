@@ -15,7 +15,7 @@ use image::imageops::FilterType;
 use ndarray::{Array2, ArrayView2, s};
 
 use crate::canvas::{Horizontal, Point, Rectangle, Vertical};
-use crate::colour::{BLACK, ColourMap, INK, WHITE};
+use crate::colour::{BLACK, Colour, ColourMap, INK, WHITE, mix};
 use crate::colour_bar::{ColourBar, ColourRange, LEVELS};
 use crate::drawing::{Drawing, Layer, Pixels, Shape};
 use crate::estimate::Estimate;
@@ -366,18 +366,23 @@ impl<'m, 'a> Field<'m, 'a> {
     }
 }
 
-/// Discs with a dark edge, or pale ones inside of a ring.
-fn disc(centres: Vec<Point>, radius: f32, colour: crate::colour::Colour, sure: bool) -> Vec<Shape> {
+/// Discs, or pale ones inside of a ring. A dark edge keeps bright ones apart from a bright image, a light one around it
+/// dark ones from a dark image.
+fn disc(centres: Vec<Point>, radius: f32, colour: Colour, sure: bool) -> Vec<Shape> {
     let edge = (0.08 * radius).clamp(0.8, 2.5);
-    let under = Shape::Discs { centres: centres.clone(), radius: radius + edge, colour: BLACK, opacity: 0.6 };
+    let under = |reach: f32, colour: Colour, opacity: f32| Shape::Discs {
+        centres: centres.clone(),
+        radius: radius + reach,
+        colour,
+        opacity,
+    };
+    let mut shapes = vec![under(2.0 * edge, WHITE, 0.55), under(edge, BLACK, 0.7)];
     if sure {
-        return vec![under, Shape::Discs { centres, radius, colour, opacity: 1.0 }];
+        shapes.push(Shape::Discs { centres, radius, colour, opacity: 1.0 });
+        return shapes;
     }
     let thickness = (0.3 * radius).max(1.5);
-    let pale = crate::colour::mix(WHITE, colour, 0.25);
-    vec![
-        under,
-        Shape::Discs { centres: centres.clone(), radius, colour: pale, opacity: 1.0 },
-        Shape::Rings { centres, radius: radius - 0.5 * thickness, thickness, colour, opacity: 1.0 },
-    ]
+    shapes.push(under(0.0, mix(WHITE, colour, 0.25), 1.0));
+    shapes.push(Shape::Rings { centres, radius: radius - 0.5 * thickness, thickness, colour, opacity: 1.0 });
+    shapes
 }
