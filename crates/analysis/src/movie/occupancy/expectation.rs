@@ -144,7 +144,7 @@ impl Model {
         };
         let spread = known.variance.max(observed.vacuum.variance).max(low.variance).max(high.variance).sqrt();
         let difference = (filled.mean - empty.mean).max(0.5 * spread);
-        if !(difference > 0.0 && difference.is_finite()) {
+        if difference <= 0.0 || !difference.is_finite() {
             return Err(OccupancyError::NoContrast);
         }
         let deviation = |moments: Moments| moments.variance.sqrt().max(0.01 * difference);
@@ -524,7 +524,7 @@ fn residuals<'a>(densities: &Densities, frames: impl Iterator<Item = ((&'a f32, 
 fn two_heaps(evidence: ArrayView2<'_, f32>) -> Option<(Moments, Moments)> {
     let finite = || evidence.iter().filter(|value| value.is_finite()).map(|value| f64::from(*value));
     let (low, high) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), value| (a.min(value), b.max(value)));
-    if !(high > low) {
+    if high <= low || !high.is_finite() {
         return None;
     }
     let mut means = [low, high];

@@ -237,6 +237,7 @@ fn intervals_hold_the_truth_about_as_often_as_they_say() {
 /// Minutes long, and its table is what the documentation says of intervals.
 #[test]
 #[ignore = "takes minutes"]
+#[expect(clippy::print_stdout, reason = "a table for the documentation")]
 fn intervals_of_many_movies() {
     let found = coverage(200, &OccupancySettings::default());
     let (movies, sites) = (found.movies as f64, found.sites as f64);
