@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use atomlens_analysis::movie::drift::{DriftSettings, DriftTracker, FramePose};
-use atomlens_analysis::movie::events::{EventSettings, Events, find_events, naive_switches};
+use atomlens_analysis::movie::events::{
+    DetectorErrors, EventSettings, Events, detector_errors, find_events, naive_switches,
+};
 use atomlens_analysis::movie::mean_image::{MeanImage, in_frame};
 use atomlens_analysis::movie::occupancy::{FrameIntervals, Occupancy, OccupancySettings, settle};
 use atomlens_analysis::movie::reading::{MARGIN_ANGSTROM, SiteReadings};
@@ -70,6 +72,8 @@ pub(crate) struct Analysis {
     pub(crate) sites: Sites,
     pub(crate) occupancy: Occupancy,
     pub(crate) events: Events,
+    /// The detector's own errors, against the movie.
+    pub(crate) detector: DetectorErrors,
     /// Changes of "found" and "not found", by site.
     pub(crate) naive_switches: Vec<usize>,
     /// Edge of the pixels of the mean image, in angstrom.
@@ -226,6 +230,7 @@ impl Job<'_> {
         let threshold = self.eye.model.card.columns.probability_threshold;
         Ok(Analysis {
             naive_switches: naive_switches(&readings, threshold),
+            detector: detector_errors(&readings, &occupancy, threshold),
             followed,
             sites,
             occupancy,

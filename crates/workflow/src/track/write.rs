@@ -178,6 +178,7 @@ impl Writer<'_> {
 
     fn summary(&self, analysis: &Analysis) -> MovieSummary {
         let (width, height) = self.movie.size_px();
+        let known = |share: f64| share.is_finite().then_some(share);
         let mean = analysis.followed.mean_image.iter().map(|value| f64::from(*value)).sum::<f64>();
         MovieSummary {
             frames: self.movie.frames(),
@@ -191,8 +192,8 @@ impl Writer<'_> {
             neighbour_nm: 0.1 * analysis.sites.neighbour_angstrom,
             sites: analysis.sites.len(),
             detector: DetectorSummary {
-                missed_share: None,
-                false_share: None,
+                missed_share: known(analysis.detector.missed_share),
+                false_share: known(analysis.detector.false_share),
                 separation: analysis.occupancy.emission.separation(),
                 probability_threshold: self.choice.model.card.columns.probability_threshold,
             },
