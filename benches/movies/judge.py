@@ -109,6 +109,9 @@ def judge(results, truth):
             f"switches a site that can switch, right over left: {halves[0][0] / halves[1][0]:.2f} found,"
             f" {halves[0][1] / halves[1][1]:.2f} true"
         )
+    for halves in summary["halves"]:
+        ratio = halves["ratio"]
+        print(f"{halves['half']} over {halves['other_half']}: {ratio['value']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]")
 
 
 if __name__ == "__main__":

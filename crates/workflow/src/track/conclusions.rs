@@ -4,14 +4,11 @@ use atomlens_analysis::movie::occupancy::Estimate;
 use atomlens_analysis::movie::sites::SiteClass;
 
 use super::analysis::Analysis;
-use super::summary::{self, MovieSummary};
+use super::summary::{self, HalvesSummary, MovieSummary};
 use crate::twin::TwinCheck;
 
 /// Below this area under the curve single frames say little of a site.
 const WEAK_SEPARATION: f64 = 0.97;
-
-/// Expected switches above which a site is one that switches.
-const SWITCHES: f64 = 0.5;
 
 /// Below this bias by simulated movies, in percent, rates are right.
 const SMALL_BIAS: f64 = 10.0;
@@ -28,6 +25,7 @@ impl Conclusions {
         let mut all = Conclusions::default();
         all.switching_sites(analysis);
         all.classes(analysis);
+        all.halves(summary);
         all.naive(summary);
         all.hops(summary);
         all.limits(analysis, summary);
@@ -71,9 +69,21 @@ impl Conclusions {
         }
     }
 
+    fn halves(&mut self, movie: &MovieSummary) {
+        for HalvesSummary { half, other_half, sites, other_sites, ratio } in &movie.halves {
+            let [value, low, high] = [ratio.value, ratio.low, ratio.high];
+            if low > 1.0 || high < 1.0 {
+                self.can.push(format!(
+                    "Of the sites that switch, those of the {half} half ({sites}) switch {value:.1} times as often as those of the \
+                     {other_half} half ({other_sites}) [{low:.1}, {high:.1}]."
+                ));
+            }
+        }
+    }
+
     fn naive(&mut self, summary: &MovieSummary) {
         let (found, naive) = (summary.total.switches, summary.total.naive_switches as f64);
-        if found.value > SWITCHES && naive > 2.0 * found.high {
+        if found.value > summary::SWITCHES && naive > 2.0 * found.high {
             self.can.push(format!(
                 "Counting what the detector sees from frame to frame gives {naive:.0} switches, {:.1} times as many as there are: the \
                  rest are columns that were missed and false ones.",

@@ -25,7 +25,7 @@ use serde::Serialize;
 use self::analysis::{Frames, Job, LEAST_PROBABILITY};
 use self::movie::Movie;
 use self::store::Stored;
-pub use self::summary::{ClassSummary, DetectorSummary, MovieSummary, Rates, Value};
+pub use self::summary::{ClassSummary, DetectorSummary, HalvesSummary, MovieSummary, Rates, SignalSummary, Value};
 use self::write::Writer;
 use crate::detect::look::Eye;
 use crate::detect::{PixelSizeFrom, choose, pixel_size};

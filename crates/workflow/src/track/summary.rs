@@ -2,6 +2,7 @@
 
 use atomlens_analysis::movie::occupancy::{Estimate, SwitchingEstimate};
 use atomlens_analysis::movie::sites::SiteClass;
+use atomlens_core::glam::DVec2;
 use serde::{Deserialize, Serialize};
 
 use super::analysis::Analysis;
@@ -125,10 +126,50 @@ pub struct MovieSummary {
     pub total: Rates,
     /// By class.
     pub classes: Vec<ClassSummary>,
+    /// Halves of the particle against each other.
+    pub halves: Vec<HalvesSummary>,
     /// Hops, and how many independent sites would show by chance.
     pub hops: usize,
     /// See `hops`.
     pub hops_by_chance: f64,
+}
+
+/// One half of the particle against the other: only sites that switch count, since how many can is another question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HalvesSummary {
+    /// Which half.
+    pub half: String,
+    /// Against which.
+    pub other_half: String,
+    /// Sites of it that switch.
+    pub sites: usize,
+    /// Sites of the other half that switch.
+    pub other_sites: usize,
+    /// How many times as often a site of it switches.
+    pub ratio: Value,
+}
+
+/// Expected switches from which on a site counts as one that switches.
+pub(super) const SWITCHES: f64 = 0.5;
+
+/// Right against left and bottom against top, about the mean of all sites; those without sites that switch left out.
+pub(super) fn halves(analysis: &Analysis) -> Vec<HalvesSummary> {
+    let places = analysis.sites.places_angstrom();
+    let middle = places.iter().copied().sum::<DVec2>() / places.len().max(1) as f64;
+    let switches = |site: &usize| analysis.occupancy.sites[*site].switching.switches.value >= SWITCHES;
+    let split = |half: &str, other: &str, of: fn(DVec2) -> f64| {
+        let (of_half, of_other): (Vec<usize>, Vec<usize>) =
+            (0..places.len()).filter(switches).partition(|site| of(places[*site]) > of(middle));
+        let ratio = analysis.occupancy.ratio(&of_half, &of_other)?;
+        Some(HalvesSummary {
+            half: half.to_owned(),
+            other_half: other.to_owned(),
+            sites: of_half.len(),
+            other_sites: of_other.len(),
+            ratio: ratio.into(),
+        })
+    };
+    [split("right", "left", |place| place.x), split("bottom", "top", |place| place.y)].into_iter().flatten().collect()
 }
 
 /// Classes with their switching, those without sites left out.

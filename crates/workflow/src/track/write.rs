@@ -203,6 +203,7 @@ impl Writer<'_> {
             },
             total: summary::total(analysis),
             classes: summary::classes(analysis),
+            halves: summary::halves(analysis),
             hops: analysis.events.hops.len(),
             hops_by_chance: analysis.events.hops_by_chance,
         }
