@@ -7,7 +7,7 @@
 //! means are all but the same, which keeps the noise of a site that never switches from being split in two.
 //!
 //! Where a site's filled mean lies is not left to where the climb happens to end: it starts from the likeliest of a
-//! ladder of means, the path summed over.
+//! ladder of means, the path summed over, and is compared with the ladder once more on the way.
 
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
@@ -173,25 +173,30 @@ impl Model {
         Ok(model)
     }
 
-    /// Each site's filled mean from the likeliest step of the ladder.
+    /// Each site's filled mean from the likeliest of the ladder's and the one it has, at the rates of its class.
     fn start_levels(&mut self, observed: &Observed<'_>) {
         let difference = self.emission.difference();
         let levels = (0..self.levels.len())
             .into_par_iter()
             .map(|site| {
-                let chain = self.chain(observed, site);
+                let class = observed.class[site];
+                let chain = Chain { switching: self.class_switching[class], ..self.chain(observed, site) };
                 let mut scratch = Vec::new();
-                let empty = self.emission.empty.mean;
-                let steps = LADDER.map(|step| Levels { filled: empty + step * difference, empty });
-                let likely = |levels: Levels, scratch: &mut Vec<f64>| {
-                    let ratio = self.ratios_with(&self.emission.densities(levels), observed, site);
-                    let far = (levels.filled - self.emission.filled.mean) / self.prior.filled_width;
-                    chain.log_likelihood(&ratio, scratch) - 0.5 * (FREEDOM + 1.0) * (far * far / FREEDOM).ln_1p()
-                };
-                let rated = steps.map(|levels| (likely(levels, &mut scratch), levels));
-                rated.into_iter().reduce(|best, next| if next.0 > best.0 { next } else { best })
+                let own = self.levels[site];
+                let mut best = (f64::NEG_INFINITY, own);
+                let ladder = LADDER.map(|step| self.emission.empty.mean + step * difference);
+                for filled in std::iter::once(own.filled).chain(ladder) {
+                    let levels = Levels { filled, ..own };
+                    let ratio = self.ratios(observed, site, levels);
+                    let far = (filled - self.prior.filled_mean[class]) / self.prior.filled_width;
+                    let log_prior = -0.5 * (FREEDOM + 1.0) * (far * far / FREEDOM).ln_1p();
+                    let likely = chain.log_likelihood(&ratio, &mut scratch) + log_prior;
+                    if likely > best.0 {
+                        best = (likely, levels);
+                    }
+                }
+                best.1
             })
-            .map(|best| best.expect("the ladder has steps").1)
             .collect();
         self.levels = levels;
     }
@@ -218,6 +223,7 @@ impl Model {
     pub(super) fn maximise(&mut self, observed: &Observed<'_>, turns: usize, by_site: bool, by_frame: bool) -> usize {
         let mut filled = Array2::zeros(observed.evidence.dim());
         let mut before = f64::NEG_INFINITY;
+        let mut looked_again = !by_site;
         for turn in 1..=turns {
             let hold = turn <= turns / 8;
             let sums = self.expect(observed, &mut filled, hold);
@@ -227,7 +233,12 @@ impl Model {
             if by_frame && turn > 2 {
                 self.set_shifts(observed, filled.view());
             }
-            if !hold && turn > 4 && (log_likelihood - before).abs() < 0.02 + 2e-6 * log_likelihood.abs() {
+            let settled = turn > 4 && (log_likelihood - before).abs() < 0.02 + 2e-6 * log_likelihood.abs();
+            // What was far from the truth at the start may have led a site astray.
+            if !looked_again && (settled || turn == turns / 2) {
+                self.start_levels(observed);
+                looked_again = true;
+            } else if !hold && settled {
                 return turn;
             }
             before = log_likelihood;

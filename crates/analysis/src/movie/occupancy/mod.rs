@@ -24,6 +24,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use chain::{DrawnPath, FrameIntervals, Switching};
+use emission::Levels;
 pub use emission::{Emission, Level};
 use expectation::{Model, Moments, Observed};
 use rates::SiteLikelihood;
@@ -310,6 +311,8 @@ struct SiteResult {
     time: [f64; 2],
     events: [f64; 2],
     paths: Vec<DrawnPath>,
+    /// Means of the draws.
+    levels: Levels,
 }
 
 /// How much is drawn.
@@ -371,8 +374,8 @@ fn conclude(
         .map(|site| SiteOccupancy {
             class: observed.class[site],
             switching: together(&[site]),
-            filled_strength: (model.levels[site].filled - from) / difference,
-            empty_strength: (model.levels[site].empty - from) / difference,
+            filled_strength: (results[site].levels.filled - from) / difference,
+            empty_strength: (results[site].levels.empty - from) / difference,
         })
         .collect();
     let classes = (0..observed.classes)
@@ -458,8 +461,8 @@ fn site_result(
     let mut levels = model.levels[site];
     let mut ratio = model.ratios(observed, site, levels);
     let chain = model.chain(observed, site);
-    chain.likeliest(&ratio, rows.filled);
     let mut average = SiteAverage::new(rows, effort.averaged);
+    let mut sum = Levels { filled: 0.0, empty: 0.0 };
     // Of few draws none may be like the others; their mean is.
     if effort.averaged < 4 {
         average.share = 1.0;
@@ -479,13 +482,17 @@ fn site_result(
         }
         if sweep >= BURN_IN {
             paths.push(path);
+            sum = Levels { filled: sum.filled + levels.filled, empty: sum.empty + levels.empty };
             let due = draw * effort.averaged / effort.paths != (draw + 1) * effort.averaged / effort.paths;
             if effort.averaged >= 4 && due {
                 average.add(&drawn, &ratio);
             }
         }
     }
-    SiteResult { time: average.time, events: average.events, paths }
+    let count = effort.paths as f64;
+    let levels = Levels { filled: sum.filled / count, empty: sum.empty / count };
+    chain.likeliest(&model.ratios(observed, site, levels), average.rows.filled);
+    SiteResult { time: average.time, events: average.events, paths, levels }
 }
 
 /// The mean of smoothings of one site.
@@ -573,6 +580,71 @@ impl Drawn<'_> {
 }
 
 impl Occupancy {
+    /// Parts that were inferred apart, each with the indices of its sites among all. What a part says of its evidence is
+    /// that of the part of most sites.
+    fn of_parts(parts: Vec<(Vec<usize>, Occupancy)>) -> Option<Occupancy> {
+        let sites: usize = parts.iter().map(|(members, _)| members.len()).sum();
+        let frames = parts.first()?.1.filled.ncols();
+        let draws = parts.iter().map(|(_, part)| part.paths.len()).min()?;
+        let largest = parts.iter().map(|(members, _)| members.len()).enumerate().max_by_key(|(_, count)| *count)?.0;
+        let mut arrays = SiteArrays::new(sites, frames);
+        let mut of_sites: Vec<Option<(SiteOccupancy, Vec<Switching>, [f64; 2])>> = vec![None; sites];
+        let nowhere = DrawnPath { filled_at_first: false, switches: Vec::new() };
+        let mut paths = vec![vec![nowhere; sites]; draws];
+        let (mut classes, mut kept) = (0, None);
+        for (index, (members, part)) in parts.into_iter().enumerate() {
+            classes = classes.max(part.classes.len());
+            let Occupancy { probability, filled, loss, gain, sites, paths: drawn, rates, time_frames, .. } = part;
+            let values = sites.into_iter().zip(rates).zip(time_frames);
+            for ((from, site), ((value, rates), time)) in members.iter().enumerate().zip(values) {
+                arrays.probability.row_mut(*site).assign(&probability.row(from));
+                arrays.filled.row_mut(*site).assign(&filled.row(from));
+                arrays.loss.row_mut(*site).assign(&loss.row(from));
+                arrays.gain.row_mut(*site).assign(&gain.row(from));
+                of_sites[*site] = Some((value, rates, time));
+            }
+            for (all, drawn) in paths.iter_mut().zip(drawn) {
+                for (site, path) in members.iter().zip(drawn) {
+                    all[*site] = path;
+                }
+            }
+            if index == largest {
+                kept = Some((part.emission, part.frame_strength, part.intervals, part.turns, part.total));
+            }
+        }
+        let (emission, frame_strength, intervals, turns, total) = kept?;
+        let (mut site_values, mut rates, mut time_frames) = (Vec::new(), Vec::new(), Vec::new());
+        for (value, drawn, time) in of_sites.into_iter().collect::<Option<Vec<_>>>()? {
+            site_values.push(value);
+            rates.push(drawn);
+            time_frames.push(time);
+        }
+        let mut whole = Occupancy {
+            probability: arrays.probability,
+            filled: arrays.filled,
+            loss: arrays.loss,
+            gain: arrays.gain,
+            sites: site_values,
+            classes: Vec::new(),
+            total,
+            paths,
+            rates,
+            time_frames,
+            emission,
+            frame_strength,
+            intervals,
+            turns,
+        };
+        whole.total = whole.together(&(0..sites).collect::<Vec<usize>>())?;
+        whole.classes = (0..classes)
+            .map(|class| {
+                let members: Vec<usize> = (0..sites).filter(|site| whole.sites[*site].class == class).collect();
+                ClassOccupancy { sites: members.len(), switching: whole.together(&members) }
+            })
+            .collect();
+        Some(whole)
+    }
+
     /// The switching of some sites together; `None` without sites.
     pub fn together(&self, sites: &[usize]) -> Option<SwitchingEstimate> {
         let path = |draw: usize, site: usize| &self.paths[draw][site];

@@ -1,7 +1,12 @@
 //! From readings to occupancies: witnesses weighed, candidates that are never filled dropped.
+//!
+//! The sites of each lattice are inferred apart: what says that a column of one crystal is there may say that one of
+//! another, darker than its surroundings instead of brighter, is not.
+
+use std::borrow::Cow;
 
 use atomlens_core::SeedPath;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1};
 
 use super::discriminant::Discriminant;
 use super::{FrameIntervals, MovieEvidence, Occupancy, OccupancyError, OccupancySettings, beliefs, infer};
@@ -101,9 +106,59 @@ pub fn weigh(
     Ok(Weighed { occupancy, discriminant })
 }
 
+/// Sites that are inferred together.
+struct Part<'a> {
+    members: Vec<usize>,
+    readings: Cow<'a, SiteReadings>,
+    class: Vec<usize>,
+    known_filled: Vec<bool>,
+}
+
+/// A lattice of fewer sites has too little to learn from, and is inferred with the largest.
+const LEAST_SITES: usize = 12;
+
+fn parts<'a>(sites: &Sites, readings: &'a SiteReadings) -> Vec<Part<'a>> {
+    let lattices = sites.lattices();
+    let count = lattices.iter().max().map_or(0, |lattice| lattice + 1);
+    let mut members: Vec<Vec<usize>> = vec![Vec::new(); count];
+    for (site, lattice) in lattices.iter().enumerate() {
+        members[*lattice].push(site);
+    }
+    members.sort_by_key(|members| std::cmp::Reverse(members.len()));
+    let few: Vec<usize> =
+        members.iter().skip(1).filter(|members| members.len() < LEAST_SITES).flatten().copied().collect();
+    let mut index = 0;
+    members.retain(|members| {
+        index += 1;
+        index == 1 || members.len() >= LEAST_SITES
+    });
+    if let Some(largest) = members.first_mut() {
+        largest.extend(few);
+        largest.sort_unstable();
+    }
+    let (class, known) = (sites.class_numbers(), sites.known_filled());
+    let all = members.len() <= 1;
+    let part = |members: Vec<usize>| Part {
+        readings: if all {
+            Cow::Borrowed(readings)
+        } else {
+            let mut own = readings.clone();
+            let mut keep = vec![false; sites.len()];
+            members.iter().for_each(|site| keep[*site] = true);
+            own.retain(&keep);
+            Cow::Owned(own)
+        },
+        class: members.iter().map(|site| class[*site]).collect(),
+        known_filled: members.iter().map(|site| known[*site]).collect(),
+        members,
+    };
+    members.into_iter().map(part).collect()
+}
+
 /// Infers occupancies, drops the sites that are never filled, and infers again with classes that know it.
 ///
-/// Sites and readings are left with the same sites, in the same order.
+/// Sites and readings are left with the same sites, in the same order. Of several lattices the weights are those of the
+/// one of most sites.
 ///
 /// # Errors
 /// As [`infer`].
@@ -114,18 +169,35 @@ pub fn settle(
     settings: &OccupancySettings,
     seed: SeedPath,
 ) -> Result<Weighed, OccupancyError> {
-    let (class, known) = (sites.class_numbers(), sites.known_filled());
-    let discriminant = learned(readings, &class, &known, intervals, settings)?;
-    let heard = Heard::of(&discriminant, readings, &(0..readings.frames()).collect::<Vec<usize>>());
-    let (filled, never) = beliefs(&heard.evidence(&class, &known, intervals), settings)?;
-    drop(heard);
+    let frames: Vec<usize> = (0..readings.frames()).collect();
+    let (mut never, mut share) = (vec![0.0; sites.len()], vec![0.0; sites.len()]);
+    for part in parts(sites, readings) {
+        let Part { class, known_filled, readings, .. } = &part;
+        let discriminant = learned(readings, class, known_filled, intervals, settings)?;
+        let heard = Heard::of(&discriminant, readings, &frames);
+        let (filled, of_part) = beliefs(&heard.evidence(class, known_filled, intervals), settings)?;
+        let mean = |row: ArrayView1<'_, f32>| f64::from(row.sum()) / row.len().max(1) as f64;
+        for ((site, row), own) in part.members.iter().zip(filled.rows()).zip(of_part) {
+            never[*site] = own;
+            share[*site] = mean(row);
+        }
+    }
     let least = |doubtful: bool| if doubtful { CANDIDATE } else { SURE };
     let keep: Vec<bool> =
         sites.doubtful().iter().zip(&never).map(|(doubtful, never)| -never >= least(*doubtful)).collect();
-    let share = |row: ndarray::ArrayView1<'_, f32>| f64::from(row.sum()) / row.len().max(1) as f64;
-    sites.retain(&keep, &filled.rows().into_iter().map(share).collect::<Vec<f64>>());
-    drop(filled);
+    sites.retain(&keep, &share);
     readings.retain(&keep);
-    let (class, known) = (sites.class_numbers(), sites.known_filled());
-    weigh(readings, &class, &known, intervals, settings, seed.child("sites"))
+    let mut weighed = Vec::new();
+    for (index, part) in parts(sites, readings).into_iter().enumerate() {
+        let seed = seed.child("sites").index(index as u64);
+        let own = weigh(&part.readings, &part.class, &part.known_filled, intervals, settings, seed)?;
+        weighed.push((part.members, own));
+    }
+    if let [(_, _)] = weighed.as_slice() {
+        return Ok(weighed.remove(0).1);
+    }
+    let none = OccupancyError::TooLittle { sites: 0, frames: frames.len(), observed: 0 };
+    let discriminant = weighed.first().ok_or(none.clone())?.1.discriminant.clone();
+    let parts = weighed.into_iter().map(|(members, weighed)| (members, weighed.occupancy)).collect();
+    Ok(Weighed { occupancy: Occupancy::of_parts(parts).ok_or(none)?, discriminant })
 }

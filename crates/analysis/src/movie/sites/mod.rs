@@ -305,6 +305,11 @@ impl Sites {
         self.sites.iter().map(|site| if site.doubtful { SiteClass::ALL.len() } else { site.class as usize }).collect()
     }
 
+    /// The lattice of each site; sites of different crystals may look quite different when filled.
+    pub fn lattices(&self) -> Vec<usize> {
+        self.lattice.iter().map(|(lattice, _)| *lattice).collect()
+    }
+
     /// Keeps the sites that are marked, and sorts them into classes anew; what is kept is in doubt no longer.
     ///
     /// `occupancy` is the share of frames in which each is filled; it takes the place of the strength, by which
