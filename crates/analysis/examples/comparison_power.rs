@@ -3,12 +3,13 @@
 //!
 //! ```text
 //! cargo run --release -p atomlens-analysis --example comparison_power -- \
-//!     --pairs 100 --frames 60,120,240 --factor 1.5 [--separation 3.3] [--known] [--flicker 0.5] [--bootstrap] [--seed 1]
+//!     --pairs 100 --frames 60,120,240 --factor 1.5 [--separation 3.3] [--known] [--same-sites] [--flicker 0.5] [--bootstrap] [--seed 1]
 //! ```
 //! A condition is 111 sites, of which about 34 switch, at rates that differ from site to site (a gamma distribution of
 //! shape 1.5, so by 0.8 of their mean), most of them at edges and corners; which ones switch is drawn anew. The evidence
 //! for a column is normal, `separation` apart for filled and empty, and on a scale that is wrong. Occupancies are inferred
-//! from it as from a movie (`--known`: the true paths instead). `--flicker`: all sites' rates go up and down together, by
+//! from it as from a movie (`--known`: the true paths instead). `--same-sites`: both movies are of the same sites, each with
+//! its own rate under both conditions but for the factor, and are compared site by site. `--flicker`: all sites' rates go up and down together, by
 //! this standard deviation of their logarithm, over some 10 frames.
 #![allow(clippy::print_stdout, reason = "an example is a program")]
 
@@ -32,6 +33,7 @@ struct Options {
     factor: f64,
     separation: f64,
     known: bool,
+    same_sites: bool,
     flicker: f64,
     bootstrap: bool,
     seed: u64,
@@ -44,6 +46,7 @@ fn options() -> Result<Options, Box<dyn std::error::Error>> {
         factor: 1.0,
         separation: 3.3,
         known: false,
+        same_sites: false,
         flicker: 0.0,
         bootstrap: false,
         seed: 1,
@@ -57,6 +60,7 @@ fn options() -> Result<Options, Box<dyn std::error::Error>> {
             "--factor" => options.factor = value()?.parse()?,
             "--separation" => options.separation = value()?.parse()?,
             "--known" => options.known = true,
+            "--same-sites" => options.same_sites = true,
             "--flicker" => options.flicker = value()?.parse()?,
             "--bootstrap" => options.bootstrap = true,
             "--seed" => options.seed = value()?.parse()?,
@@ -88,10 +92,24 @@ impl Movie {
     }
 }
 
-/// Filled or not, `[site, frame]`, of sites of the classes given.
-fn paths(class: &[usize], frames: usize, factor: f64, flicker: f64, random: &mut RandomStream) -> Array2<bool> {
+/// How fast each site changes, and its share of time filled; `None` for sites that do not switch.
+fn characters(class: &[usize], random: &mut RandomStream) -> Vec<Option<[f64; 2]>> {
     let speed = Gamma::new(1.5, 0.08 / 1.5).expect("a shape and a scale above 0");
     let share = Beta::new(2.0, 1.3).expect("shapes above 0");
+    let of_site = |class: &usize| {
+        (random.random::<f64>() < CLASSES[*class].2).then(|| [speed.sample(random), share.sample(random)])
+    };
+    class.iter().map(of_site).collect()
+}
+
+/// Filled or not, `[site, frame]`.
+fn paths(
+    characters: &[Option<[f64; 2]>],
+    frames: usize,
+    factor: f64,
+    flicker: f64,
+    random: &mut RandomStream,
+) -> Array2<bool> {
     // An autoregressive process that forgets within 10 frames.
     let kept = (-0.1_f64).exp();
     let mut level: f64 = flicker * normal(random);
@@ -101,15 +119,12 @@ fn paths(class: &[usize], frames: usize, factor: f64, flicker: f64, random: &mut
             level.exp()
         })
         .collect();
-    let mut filled = Array2::from_elem((class.len(), frames), true);
-    for (site, class) in class.iter().enumerate() {
-        if random.random::<f64>() >= CLASSES[*class].2 {
-            continue;
-        }
-        let (speed, share) = (speed.sample(random) * factor, share.sample(random));
+    let mut filled = Array2::from_elem((characters.len(), frames), true);
+    for (site, character) in characters.iter().enumerate() {
+        let Some([speed, share]) = *character else { continue };
         let mut state = random.random::<f64>() < share;
         for frame in 0..frames {
-            let rate = speed * together[frame] * if state { 1.0 - share } else { share };
+            let rate = speed * factor * together[frame] * if state { 1.0 - share } else { share };
             state ^= frame > 0 && random.random::<f64>() < rate.min(0.9);
             filled[[site, frame]] = state;
         }
@@ -125,12 +140,14 @@ fn simulated(
     options: &Options,
     frames: usize,
     factor: f64,
+    sites: SeedPath,
     seed: SeedPath,
 ) -> Result<Movie, Box<dyn std::error::Error>> {
     let mut random = seed.stream();
     let class: Vec<usize> =
         CLASSES.iter().enumerate().flat_map(|(class, (_, sites, _))| std::iter::repeat_n(class, *sites)).collect();
-    let filled = paths(&class, frames, factor, options.flicker, &mut random);
+    let characters = characters(&class, &mut sites.stream());
+    let filled = paths(&characters, frames, factor, options.flicker, &mut random);
     let steps = vec![1.0; frames];
     if options.known {
         let change = |from: bool| {
@@ -226,25 +243,30 @@ fn bootstrap_calls(movies: [&Movie; 2], members: [&[usize]; 2], random: &mut Ran
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = options()?;
-    println!("frames  group      quantity      called [95 %]         adjusted  held   median ratio..");
+    println!(
+        "frames  group      quantity     called [95 %] of tests          adjusted  held   ratio  shared detection floor"
+    );
     for frames in &options.frames {
         let mut found: Vec<((String, Quantity), Found)> = Vec::new();
         for pair in 0..options.pairs {
             let seed = SeedPath::new(options.seed).index(*frames as u64).index(pair as u64);
-            let a = simulated(&options, *frames, 1.0, seed.child("a"))?;
-            let b = simulated(&options, *frames, options.factor, seed.child("b"))?;
+            let sites = |name: &str| seed.child("sites").child(if options.same_sites { "both" } else { name });
+            let a = simulated(&options, *frames, 1.0, sites("a"), seed.child("a"))?;
+            let b = simulated(&options, *frames, options.factor, sites("b"), seed.child("b"))?;
             let (first, second) = (a.condition(), b.condition());
             let of_class = |movie: &Movie, class: usize| -> Vec<usize> {
                 (0..movie.class.len()).filter(|site| movie.class[*site] == class).collect()
             };
             let all: Vec<usize> = (0..a.class.len()).collect();
+            let mut switching = [first.switching_sites(*frames), second.switching_sites(*frames)];
+            if options.same_sites {
+                let either = |site: &usize| switching.iter().any(|sites| sites.contains(site));
+                let both: Vec<usize> = all.iter().copied().filter(either).collect();
+                switching = [both.clone(), both];
+            }
             let mut groups = vec![
                 ("all".to_owned(), [all.clone(), all], [a.total, b.total]),
-                (
-                    "switching".to_owned(),
-                    [first.switching_sites(*frames), second.switching_sites(*frames)],
-                    [a.total, b.total],
-                ),
+                ("switching".to_owned(), switching, [a.total, b.total]),
             ];
             for (class, (name, _, _)) in CLASSES.iter().enumerate() {
                 let members = [of_class(&a, class), of_class(&b, class)];
@@ -260,7 +282,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                         p_values.push(f64::NAN);
                         continue;
                     };
-                    let contrast = Contrast::of(&one, &other, PERMUTATIONS, seed.child(name).child(quantity.name()));
+                    let test_seed = seed.child(name).child(quantity.name());
+                    let contrast = if options.same_sites {
+                        Contrast::of_pairs(&one, &other, PERMUTATIONS, test_seed)
+                    } else {
+                        Contrast::of(&one, &other, PERMUTATIONS, test_seed)
+                    };
                     let key = (name.clone(), quantity);
                     let place = found.iter().position(|(other, _)| *other == key).unwrap_or_else(|| {
                         found.push((key, Found::default()));
@@ -271,7 +298,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     found.called += usize::from(contrast.p_value < 0.05);
                     let truth = if quantity == Quantity::Occupancy { 1.0 } else { options.factor };
                     found.held += usize::from(contrast.ratio.holds(truth));
-                    found.ratio += contrast.ratio.value.ln();
+                    if contrast.ratio.value > 0.0 && contrast.ratio.value.is_finite() {
+                        found.ratio += contrast.ratio.value.ln();
+                    }
                     let variance = one.variance;
                     found.shared += variance.shared / variance.total();
                     found.detection += variance.detection / variance.total();

@@ -151,3 +151,44 @@ impl Values {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use parquet_derive::ParquetRecordWriter;
+    use serde::Serialize;
+
+    use super::*;
+    use crate::table::write_tables;
+
+    #[derive(Debug, Clone, Serialize, ParquetRecordWriter)]
+    struct Row {
+        number: u64,
+        state: i32,
+        value: f64,
+        perhaps: Option<f64>,
+        class: String,
+    }
+
+    #[test]
+    fn both_kinds_of_table_say_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let row = |number: u64| Row {
+            number,
+            state: number as i32 % 2,
+            value: 0.25 * number as f64,
+            perhaps: (number == 1).then_some(2.5),
+            class: "edge, ä".to_owned(),
+        };
+        write_tables(folder.path(), "t", || Ok(Box::new((0..3).map(move |number| Ok(row(number)))))).unwrap();
+        let names = ["value", "number", "state", "perhaps", "class"];
+        let read = || columns(folder.path(), "t", &names).unwrap();
+        let of_parquet = read();
+        std::fs::remove_file(folder.path().join("t.parquet")).unwrap();
+        let of_csv = read();
+        // Compared as text, since NaN is not equal to itself.
+        assert_eq!(format!("{of_parquet:?}"), format!("{of_csv:?}"));
+        assert_eq!(of_csv[0], Values::Numbers(vec![0.0, 0.25, 0.5]));
+        assert_eq!(of_csv[4], Values::Words(vec!["edge, ä".to_owned(); 3]));
+        assert!(columns(folder.path(), "t", &["colour"]).unwrap_err().to_string().contains("no column colour"));
+    }
+}

@@ -61,6 +61,8 @@ pub struct ComparedMovie {
     pub frames: usize,
     /// Time from frame to frame, if known.
     pub frame_time_s: Option<f64>,
+    /// Whether its sites are those of the first movie, one by one.
+    pub same_sites: bool,
 }
 
 /// What the job found: `comparison.json`.
@@ -224,6 +226,7 @@ fn summarised(settings: &CompareSettings, movies: &[Movie]) -> CompareSummary {
                 sites: movie.sites.len(),
                 frames: movie.summary.frames,
                 frame_time_s: movie.summary.frame_time_s,
+                same_sites: rows::same_sites(first, movie),
             })
             .collect(),
         unit,

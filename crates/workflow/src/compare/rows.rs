@@ -1,13 +1,13 @@
 //! The table of a comparison: classes of site by quantities by conditions.
 
-use atomlens_analysis::movie::comparison::{Contrast, GroupEstimate, Quantity, holm};
+use atomlens_analysis::movie::comparison::{Contrast, Doubt, GroupEstimate, Quantity, holm};
 use atomlens_analysis::movie::occupancy::Estimate;
 use atomlens_analysis::movie::sites::SiteClass;
 use atomlens_core::SeedPath;
 use parquet_derive::ParquetRecordWriter;
 use serde::{Deserialize, Serialize};
 
-use super::movie::Movie;
+use super::movie::{Movie, Rates, Site};
 use crate::info::rounded;
 
 /// All sites.
@@ -142,21 +142,43 @@ pub(super) fn classes(movies: &[&Movie]) -> Vec<String> {
     names
 }
 
+/// What the detector leaves open at the sites of a class.
+fn doubt(movie: &Movie, class: &str) -> Doubt {
+    let rates = if [ALL, SWITCHING].contains(&class) { Some(&movie.summary.total) } else { movie.rates_of(class) };
+    rates.map_or(Doubt::NONE, Rates::doubt)
+}
+
 /// What a condition is for one group of sites.
 pub(super) fn estimate(movie: &Movie, class: &str, quantity: Quantity, unit: TimeUnit) -> Option<GroupEstimate> {
     let steps = unit.steps(movie);
     let condition = movie.condition(&steps);
-    let (members, rates) = match class {
-        ALL => ((0..movie.sites.len()).collect(), Some(&movie.summary.total)),
-        SWITCHING => (condition.switching_sites(steps.len()), Some(&movie.summary.total)),
-        class => (movie.members(class), movie.rates_of(class)),
+    let members = match class {
+        ALL => (0..movie.sites.len()).collect(),
+        SWITCHING => condition.switching_sites(steps.len()),
+        class => movie.members(class),
     };
-    let doubt = rates.map_or(atomlens_analysis::movie::comparison::Doubt::NONE, |rates| rates.doubt());
-    GroupEstimate::of(&condition, &members, quantity, &doubt)
+    GroupEstimate::of(&condition, &members, quantity, &doubt(movie, class))
 }
 
-/// The sites that switch, in the time that the shorter movie lasts: a longer one would see rarer sites switch.
-fn switching(movie: &Movie, other: &Movie, quantity: Quantity, unit: TimeUnit) -> Option<GroupEstimate> {
+/// Places of the same site in two movies differ by no more than this, their common displacement taken out.
+const SAME_SITE_NM: f64 = 0.06;
+
+/// Whether two movies are of the same sites in the same order, as `track --reference` makes them.
+pub(super) fn same_sites(a: &Movie, b: &Movie) -> bool {
+    let shift = |place: fn(&Site) -> f64| {
+        let mut shifts: Vec<f64> = a.sites.iter().zip(&b.sites).map(|(a, b)| place(b) - place(a)).collect();
+        shifts.sort_by(f64::total_cmp);
+        shifts[shifts.len() / 2]
+    };
+    if a.sites.len() != b.sites.len() || a.sites.is_empty() {
+        return false;
+    }
+    let (x, y) = (shift(|site| site.x_nm), shift(|site| site.y_nm));
+    a.sites.iter().zip(&b.sites).all(|(a, b)| (b.x_nm - a.x_nm - x).hypot(b.y_nm - a.y_nm - y) < SAME_SITE_NM)
+}
+
+/// The frames of a movie that last no longer than the shorter of two.
+fn common_frames(movie: &Movie, other: &Movie, unit: TimeUnit) -> usize {
     let steps = unit.steps(movie);
     let shorter = unit.steps(other).iter().sum::<f64>().min(steps.iter().sum());
     let mut time = 0.0;
@@ -164,42 +186,60 @@ fn switching(movie: &Movie, other: &Movie, quantity: Quantity, unit: TimeUnit) -
         time += **step;
         time <= shorter * (1.0 + 1e-9)
     };
-    let frames = steps.iter().take_while(within).count();
-    let whole = movie.condition(&steps);
-    let condition = whole.first(frames);
-    GroupEstimate::of(&condition, &condition.switching_sites(frames), quantity, &movie.summary.total.doubt())
+    steps.iter().take_while(within).count()
+}
+
+/// The sites of each class in both movies, of classes that both have; and notes on the others.
+fn groups(a: &Movie, b: &Movie, paired: bool) -> (Vec<(String, [Vec<usize>; 2])>, Vec<String>) {
+    let all = |movie: &Movie| (0..movie.sites.len()).collect::<Vec<usize>>();
+    let mut groups = vec![(ALL.to_owned(), [all(a), all(b)])];
+    let mut notes = Vec::new();
+    for class in classes(if paired { vec![a] } else { vec![a, b] }.as_slice()) {
+        // Of the same sites the class is that of the first movie, whatever the second has filled.
+        let members = [a.members(&class), if paired { a.members(&class) } else { b.members(&class) }];
+        if let Some(without) = members.iter().position(Vec::is_empty) {
+            let movies = [a, b];
+            notes.push(format!(
+                "{} has no {class} sites ({} has {}): this class is not compared",
+                movies[without].name,
+                movies[1 - without].name,
+                members[1 - without].len()
+            ));
+        } else {
+            groups.push((class, members));
+        }
+    }
+    (groups, notes)
 }
 
 /// All rows of two conditions, and what could not be compared.
 pub(super) fn compare(a: &Movie, b: &Movie, testing: Testing) -> (Vec<ComparisonRow>, Vec<String>) {
-    let mut notes = Vec::new();
-    let mut groups = vec![ALL.to_owned(), SWITCHING.to_owned()];
-    for class in classes(&[a, b]) {
-        let counts = [a.members(&class).len(), b.members(&class).len()];
-        match counts {
-            [0, _] | [_, 0] => {
-                let (without, with) = if counts[0] == 0 { (a, b) } else { (b, a) };
-                notes.push(format!(
-                    "{} has no {class} sites ({} has {}): this class is not compared",
-                    without.name,
-                    with.name,
-                    counts[0].max(counts[1])
-                ));
-            }
-            _ => groups.push(class),
-        }
+    let unit = testing.unit;
+    let paired = same_sites(a, b);
+    let steps = [unit.steps(a), unit.steps(b)];
+    let whole = [a.condition(&steps[0]), b.condition(&steps[1])];
+    // A longer movie would see rarer sites switch.
+    let frames = [common_frames(a, b, unit), common_frames(b, a, unit)];
+    let common = [whole[0].first(frames[0]), whole[1].first(frames[1])];
+    let mut switching = [common[0].switching_sites(frames[0]), common[1].switching_sites(frames[1])];
+    if paired {
+        let either = |site: &usize| switching.iter().any(|sites| sites.contains(site));
+        let both: Vec<usize> = (0..a.sites.len()).filter(either).collect();
+        switching = [both.clone(), both];
     }
+    let (mut groups, mut notes) = groups(a, b, paired);
+    groups.insert(1, (SWITCHING.to_owned(), switching));
     let mut rows = Vec::new();
     for quantity in Quantity::ALL {
         let first = rows.len();
-        for class in &groups {
-            let of = |movie: &Movie, other: &Movie| match class.as_str() {
-                SWITCHING => switching(movie, other, quantity, testing.unit),
-                class => estimate(movie, class, quantity, testing.unit),
+        for (class, members) in &groups {
+            let of = |side: usize, movie: &Movie| {
+                let condition = if class == SWITCHING { &common[side] } else { &whole[side] };
+                GroupEstimate::of(condition, &members[side], quantity, &doubt(movie, class))
             };
-            let (Some(one), Some(other)) = (of(a, b), of(b, a)) else {
+            let (Some(one), Some(other)) = (of(0, a), of(1, b)) else {
                 notes.push(format!(
-                    "the {} of {} cannot be compared: they are not in that state in one of {} and {}",
+                    "the {} of {} is not compared: in one of {} and {} they are never in the state that it asks for",
                     quantity.name().replace('_', " "),
                     named(class),
                     a.name,
@@ -208,8 +248,12 @@ pub(super) fn compare(a: &Movie, b: &Movie, testing: Testing) -> (Vec<Comparison
                 continue;
             };
             let seed = testing.seed.child(&a.name).child(&b.name).child(class).child(quantity.name());
-            let contrast = Contrast::of(&one, &other, testing.permutations, seed);
-            rows.push(row([a, b], class, quantity, testing.unit, [&one, &other], &contrast));
+            let contrast = if paired {
+                Contrast::of_pairs(&one, &other, testing.permutations, seed)
+            } else {
+                Contrast::of(&one, &other, testing.permutations, seed)
+            };
+            rows.push(row([a, b], class, quantity, unit, [&one, &other], &contrast));
         }
         // Classes are a family; all sites and those that switch say the same of all conditions.
         let family: Vec<usize> =

@@ -5,7 +5,7 @@ use atomlens_report::Estimate;
 
 use super::caution::DetectorShare;
 use super::movie::Movie;
-use super::rows::{ALL, ComparisonRow, SWITCHING, TimeUnit, named};
+use super::rows::{ALL, ComparisonRow, SWITCHING, TimeUnit, named, same_sites};
 use crate::info::rounded;
 
 /// What is called a difference.
@@ -102,8 +102,9 @@ pub(super) fn paragraph(
     if let Some(detector) = detector {
         text += &format!(" {}", detector.sentence(unit));
     }
+    let dealt = if same_sites(a, b) { "both movies of the same sites" } else { "sites" };
     text += &format!(
-        " Brackets are intervals of 95 %. Tests are two-sided, studentised permutations of sites ({permutations} draws), with \
+        " Brackets are intervals of 95 %. Tests are two-sided, studentised permutations of {dealt} ({permutations} draws), with \
          variances between sites that allow for events correlated in time, within a site and between sites, and for what the \
          detector leaves open."
     );
@@ -161,6 +162,10 @@ pub(super) fn methods(permutations: usize) -> Vec<String> {
              dealt out anew to both conditions {permutations} times (Chung and Romano). Adjusted values are Holm's: for the \
              classes of site of one quantity; for all sites and for those that switch, for the conditions."
         ),
+        "Where two movies are of the same sites (`track --reference`), sites are compared one by one: what differs from site \
+         to site drops out of the difference, and the two movies of each site are dealt out instead. Classes are those of the \
+         first movie then."
+            .to_owned(),
         "Sites that switch are those with at least one expected switch; where movies are of different lengths, only as much \
          of the longer one is taken for them as the shorter one lasts."
             .to_owned(),

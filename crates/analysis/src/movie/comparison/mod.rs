@@ -29,6 +29,9 @@
 //! conditions, studentised as well: exact where all sites are alike, right in the limit where conditions differ in their
 //! spread (E. Chung and J. P. Romano, *Ann. Stat.* 41, 484 (2013), doi:10.1214/13-AOS1090).
 //!
+//! *The same sites* under both conditions ([`Contrast::of_pairs`]): what differs from site to site drops out of the
+//! difference, which is far better known then. The two movies of each site are what is dealt out.
+//!
 //! Resampling sites and blocks of frames at once instead counts the noise of single events thrice (A. B. Owen, *Ann.
 //! Appl. Stat.* 1, 386 (2007), doi:10.1214/07-AOAS122).
 
@@ -159,6 +162,8 @@ pub struct GroupEstimate {
     pub block_frames: f64,
     /// By site `[sum y, sum x]`.
     sums: Vec<[f64; 2]>,
+    /// Variance of Poisson events as well seen.
+    poisson: f64,
 }
 
 impl GroupEstimate {
@@ -198,25 +203,57 @@ impl Contrast {
     /// Of the same quantity.
     pub fn of(a: &GroupEstimate, b: &GroupEstimate, permutations: usize, seed: SeedPath) -> Contrast {
         let difference = b.value.value - a.value.value;
-        let up = (b.value.high - b.value.value).hypot(a.value.value - a.value.low);
-        let down = (b.value.value - b.value.low).hypot(a.value.high - a.value.value);
+        let up = apart(b.value.high - b.value.value, a.value.value - a.value.low, 0.0);
+        let down = apart(b.value.value - b.value.low, a.value.high - a.value.value, 0.0);
         let sigma = (a.variance.total() + b.variance.total()).sqrt();
         Contrast {
             difference: Estimate { value: difference, low: difference - down, high: difference + up },
-            ratio: ratio(&a.value, &b.value),
+            ratio: ratio(&a.value, &b.value, 0.0),
             p_value: permutation::p_value(&a.sums, &b.sums, difference / sigma, permutations, seed),
+        }
+    }
+
+    /// Of the same sites, in the same order, under both conditions: what differs from site to site drops out as far as it
+    /// is the same under both. The test deals out the two movies of each site anew. As [`Contrast::of`] where the
+    /// numbers of sites differ.
+    pub fn of_pairs(a: &GroupEstimate, b: &GroupEstimate, permutations: usize, seed: SeedPath) -> Contrast {
+        if a.sites() != b.sites() {
+            return Contrast::of(a, b, permutations, seed);
+        }
+        let total = [a.variance.total(), b.variance.total()];
+        let besides = |of: &GroupEstimate| of.variance.shared + of.variance.detection;
+        let between = permutation::pair_ratios(&a.sums, &b.sums)[1];
+        let variance = (between + besides(a) + besides(b)).max(a.poisson + b.poisson);
+        let together = 0.5 * (total[0] + total[1] - variance) / (total[0] * total[1]).sqrt();
+        let together = if together.is_finite() { together.clamp(-1.0, 1.0) } else { 0.0 };
+        let [below_a, above_a] = [a.value.value - a.value.low, a.value.high - a.value.value];
+        let [below_b, above_b] = [b.value.value - b.value.low, b.value.high - b.value.value];
+        let difference = b.value.value - a.value.value;
+        Contrast {
+            difference: Estimate {
+                value: difference,
+                low: difference - apart(below_b, above_a, together),
+                high: difference + apart(above_b, below_a, together),
+            },
+            ratio: ratio(&a.value, &b.value, together),
+            p_value: permutation::p_value_of_pairs(&a.sums, &b.sums, difference / variance.sqrt(), permutations, seed),
         }
     }
 }
 
+/// How far the end of an interval of a difference is, from those of its two terms and their correlation.
+fn apart(one: f64, other: f64, together: f64) -> f64 {
+    (one * one + other * other - 2.0 * together * one * other).max(0.0).sqrt()
+}
+
 /// `b / a`. With no event under one condition the bounds are those of the intervals' ends, which is on the safe side.
-fn ratio(a: &Estimate, b: &Estimate) -> Estimate {
+fn ratio(a: &Estimate, b: &Estimate, together: f64) -> Estimate {
     let value = b.value / a.value;
     if !(value > 0.0 && value.is_finite() && a.low > 0.0 && b.low > 0.0) {
         let high = if a.low > 0.0 { b.high / a.low } else { f64::INFINITY };
         return Estimate { value, low: if a.high > 0.0 { b.low / a.high } else { 0.0 }, high };
     }
-    let apart = |x: f64, y: f64| x.ln().hypot(y.ln());
+    let apart = |x: f64, y: f64| apart(x.ln(), y.ln(), together);
     let up = apart(b.high / b.value, a.value / a.low);
     let down = apart(b.value / b.low, a.high / a.value);
     Estimate { value, low: value * (-down).exp(), high: value * up.exp() }

@@ -16,6 +16,42 @@ fn ratio(sums: impl Iterator<Item = [f64; 2]> + Clone) -> [f64; 2] {
     [ratio, square * count / (count - 1.0) / (x * x)]
 }
 
+/// Difference of the ratios of the same sites under two conditions, and its variance.
+pub(super) fn pair_ratios(a: &[[f64; 2]], b: &[[f64; 2]]) -> [f64; 2] {
+    let [one, other] = [a, b].map(|sums| sums.iter().fold([0.0; 2], |sum, site| [sum[0] + site[0], sum[1] + site[1]]));
+    let [first, second] = [one, other].map(|sum| sum[0] / sum[1]);
+    let influence = |(a, b): (&[f64; 2], &[f64; 2])| (b[0] - second * b[1]) / other[1] - (a[0] - first * a[1]) / one[1];
+    let square: f64 = a.iter().zip(b).map(influence).map(|influence| influence * influence).sum();
+    let count = a.len() as f64;
+    [second - first, square * count / (count - 1.0)]
+}
+
+/// As [`p_value`] for the same sites under both conditions: deals give each site's two movies to the conditions anew.
+pub(super) fn p_value_of_pairs(
+    a: &[[f64; 2]],
+    b: &[[f64; 2]],
+    statistic: f64,
+    permutations: usize,
+    seed: SeedPath,
+) -> f64 {
+    if a.len() < 2 || !statistic.is_finite() {
+        return f64::NAN;
+    }
+    let mut random = seed.stream();
+    let (mut one, mut other) = (a.to_vec(), b.to_vec());
+    let mut extreme = 1_usize;
+    for _ in 0..permutations {
+        for (one, other) in one.iter_mut().zip(&mut other) {
+            if random.random::<bool>() {
+                std::mem::swap(one, other);
+            }
+        }
+        let [difference, variance] = pair_ratios(&one, &other);
+        extreme += usize::from(!((difference / variance.sqrt()).abs() < statistic.abs() - 1e-12));
+    }
+    extreme as f64 / (permutations + 1) as f64
+}
+
 /// The share of deals whose studentised difference is at least as far from 0 as `statistic`, which counts as one of them.
 pub(super) fn p_value(a: &[[f64; 2]], b: &[[f64; 2]], statistic: f64, permutations: usize, seed: SeedPath) -> f64 {
     if a.len() < 2 || b.len() < 2 || !statistic.is_finite() {

@@ -90,13 +90,17 @@ pub(super) fn estimated(
     } else {
         share_interval(rate, widened)
     };
-    Some(GroupEstimate { quantity, value, variance, degrees_of_freedom, events: y, block_frames, sums })
+    let poisson = by(least);
+    Some(GroupEstimate { quantity, value, variance, degrees_of_freedom, events: y, block_frames, sums, poisson })
 }
 
 fn mean_step(condition: &Condition<'_>) -> Option<f64> {
     let steps = condition.steps.get(1..)?;
     (!steps.is_empty()).then(|| steps.iter().sum::<f64>() / steps.len() as f64)
 }
+
+/// Blocks are longer by this than is best for the mean squared error, which leaves out too much of long correlations.
+const BLOCKS_LONGER: f64 = 2.0;
 
 /// The variance of the sum over sites and frames that comes of sites being correlated with one another: that of sums over
 /// moving blocks of frames, less what single sites give. Residuals are those from a site's own rate. What is within the
@@ -119,7 +123,7 @@ fn shared_in_time(condition: &Condition<'_>, members: &[usize], quantity: Quanti
             *sum += residual(member, first + frame);
         }
     }
-    let block = block_length(&together).round().max(1.0) as usize;
+    let block = ((BLOCKS_LONGER * block_length(&together)).round().max(1.0) as usize).min(length / 3);
     // Running sums over all blocks that touch the movie; their squares by the length are Bartlett's estimate.
     let of_blocks = |value: &dyn Fn(usize) -> f64| -> f64 {
         let (mut sum, mut squares) = (0.0, 0.0);
@@ -174,8 +178,19 @@ fn rate_interval(rate: f64, variance: f64, event: f64) -> Estimate {
         let half = NORMAL_QUANTILE * variance.sqrt();
         return Estimate { value: rate, low: rate - half, high: rate + half };
     }
-    let low = if effective > 1e-6 { scale * puruspe::invgammp(0.025, effective) } else { 0.0 };
-    Estimate { value: rate, low: low.min(rate), high: (scale * puruspe::invgammp(0.975, effective + 1.0)).max(rate) }
+    let low = if effective > 1e-6 { scale * gamma_quantile(0.025, effective) } else { 0.0 };
+    Estimate { value: rate, low: low.min(rate), high: (scale * gamma_quantile(0.975, effective + 1.0)).max(rate) }
+}
+
+/// Quantile of the gamma distribution of a shape, by halving; `puruspe::invgammp` leaves its domain for some shapes.
+fn gamma_quantile(probability: f64, shape: f64) -> f64 {
+    let mut high = shape + 10.0 * shape.sqrt() + 10.0;
+    let mut low = 0.0;
+    for _ in 0..80 {
+        let middle = 0.5 * (low + high);
+        *(if puruspe::gammp(shape, middle) < probability { &mut low } else { &mut high }) = middle;
+    }
+    0.5 * (low + high)
 }
 
 /// Interval of 95 % of a share.
