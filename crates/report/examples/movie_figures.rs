@@ -13,7 +13,7 @@ use atomlens_report::html::{
 use atomlens_report::site_map::side_by_side;
 use atomlens_report::{
     Animation, AnimationFrame, AnimationSettings, AnimationSite, ClassRates, DisplacementPoint, DriftPoint, Estimate,
-    EventRaster, Field, MapSite, RateUnit, SiteMap, SiteQuantity, SiteStates, SurvivalPoint, animation,
+    EventRaster, Field, MapSite, RateUnit, SiteMap, SiteQuantity, SiteStates, SurvivalPoint, animation, movie_plots,
 };
 use ndarray::{Array2, Array3};
 
@@ -117,8 +117,10 @@ fn main() -> Result<(), Failure> {
     comparison(&movie)?.write(folder.join("comparison.html"))?;
     let maps = [map(&occupancy).title("vacuum"), map(&occupancy).title("10 mbar O₂, 300 °C")];
     side_by_side(&maps)?.write_png(folder.join("maps.png"))?;
-    atomlens_report::movie_plots::rates_plot(&report.classes, RateUnit::PerFrame)
-        .write_png(folder.join("rates.png"), 720)?;
+    movie_plots::rates_plot(&report.classes, RateUnit::PerFrame).write_png(folder.join("rates.png"), 720)?;
+    let noisy: Vec<ClassRates> =
+        report.classes.iter().map(|class| ClassRates { naive_rate: 8.0 * class.naive_rate, ..class.clone() }).collect();
+    movie_plots::rates_plot(&noisy, RateUnit::PerFrame).write_png(folder.join("rates_of_noise.png"), 720)?;
     Ok(())
 }
 

@@ -37,6 +37,19 @@ impl ColourRange {
         ColourRange { low, high, clipped: last > high }
     }
 
+    /// Round ends that hold all values, from zero on where none is negative: for maps of what is rare, whose few high
+    /// values are what there is to see.
+    pub(crate) fn of_all(values: &[f64]) -> ColourRange {
+        let finite = || values.iter().copied().filter(|value| value.is_finite());
+        let (low, high) = (finite().fold(0.0, f64::min), finite().fold(0.0, f64::max));
+        if low == high {
+            return ColourRange { low, high: low + 1.0, clipped: false };
+        }
+        let (_, step) = ticks(low, high, 5);
+        let steps = |length: f64| (length / step - 1e-6).ceil() * step;
+        ColourRange { low: -steps(-low), high: steps(high), clipped: false }
+    }
+
     /// How far along the range a value lies, 0 to 1.
     pub(crate) fn fraction(&self, value: f64) -> f64 {
         ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
@@ -92,5 +105,25 @@ impl ColourBar {
         let at = Point::new(middle, area.y + 0.5 * area.height);
         shapes.push(Shape::text_upwards(label, fit * size, INK, (Horizontal::Centre, Vertical::Middle), at));
         ColourBar { shapes, right: middle + 0.9 * size }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_rare_keeps_a_colour_of_its_own() {
+        let mut values = vec![0.0003; 53];
+        values.push(0.041);
+        let range = ColourRange::of_all(&values);
+        assert!((range.low, range.clipped) == (0.0, false) && (range.high - 0.05).abs() < 1e-9, "{range:?}");
+        assert!(ColourRange::of_values(&values, false).clipped);
+        let negative = ColourRange::of_all(&[-0.3, f64::NAN]);
+        assert!((negative.low + 0.3).abs() < 1e-9 && negative.high.abs() < 1e-9, "{negative:?}");
+        for none in [&[] as &[f64], &[0.0, 0.0], &[f64::NAN]] {
+            let range = ColourRange::of_all(none);
+            assert!(range.low < range.high && range.level(0.0) == 0, "{range:?}");
+        }
     }
 }

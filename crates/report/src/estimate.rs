@@ -52,7 +52,7 @@ impl Estimate {
 
     /// `value [low, high]` with digits that the interval's width asks for; `–` where the value is unknown.
     pub fn label(self) -> String {
-        let Written { value, ends } = self.written(9);
+        let Written { value, ends } = self.written(Kind::Any);
         ends.map_or(value.clone(), |(low, high)| format!("{value} [{low}, {high}]"))
     }
 
@@ -61,27 +61,43 @@ impl Estimate {
         if self.value.is_finite() { format!("{}{unit}", self.label()) } else { self.label() }
     }
 
-    /// The same in a sentence: `85.1 % (84.1 to 86.1 %)`. Of counts, whole numbers from ten on.
-    pub(crate) fn phrase(self, unit: &str, count: bool) -> String {
-        let decimals = if count && self.value.abs() >= 10.0 { 0 } else { 9 };
-        let Written { value, ends } = self.written(decimals);
+    /// The same in a sentence: `85.1 % (84.1 to 86.1 %)`.
+    pub(crate) fn phrase(self, kind: Kind) -> String {
+        let unit = if kind == Kind::Percent { " %" } else { "" };
+        let Written { value, ends } = self.written(kind);
         ends.map_or(format!("{value}{unit}"), |(low, high)| format!("{value}{unit} ({low} to {high}{unit})"))
     }
 
-    /// Its numbers as they are written, with at most so many decimals.
-    pub(crate) fn written(self, most_decimals: usize) -> Written {
+    /// Its numbers as they are written.
+    pub(crate) fn written(self, kind: Kind) -> Written {
         if !self.value.is_finite() {
             return Written { value: "–".to_owned(), ends: None };
         }
         match self.interval() {
             Some((low, high)) => {
-                let decimals = decimals_of(self.value, low, high).min(most_decimals);
+                let most = match kind {
+                    Kind::Any => 9,
+                    Kind::Count if self.value.abs() >= 10.0 => 0,
+                    Kind::Count | Kind::Percent => 1,
+                };
+                let decimals = decimals_of(self.value, low, high).min(most);
                 let number = |value: f64| fixed(value, decimals);
                 Written { value: number(self.value), ends: Some((number(low), number(high))) }
             }
             None => Written { value: short_number(self.value).replace('-', "−"), ends: None },
         }
     }
+}
+
+/// What a number is, as far as its digits are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// As many digits as its interval asks for.
+    Any,
+    /// A percentage, in tenths at most.
+    Percent,
+    /// An expected number of things, whole from ten on.
+    Count,
 }
 
 /// An estimate as it is written.
@@ -129,7 +145,8 @@ mod tests {
         }
         assert_eq!(Estimate::new(0.98, 0.97, 0.99).scaled(100.0).label_with(" %"), "98.0 [97.0, 99.0] %");
         assert_eq!(Estimate::UNKNOWN.label_with(" %"), "–");
-        assert_eq!(Estimate::new(137.6, 130.6, 144.7).phrase("", true), "138 (131 to 145)");
-        assert_eq!(Estimate::new(0.851, 0.841, 0.861).phrase(" %", false), "0.851 % (0.841 to 0.861 %)");
+        assert_eq!(Estimate::new(137.6, 130.6, 144.7).phrase(Kind::Count), "138 (131 to 145)");
+        assert_eq!(Estimate::new(85.797, 85.721, 85.886).phrase(Kind::Percent), "85.8 % (85.7 to 85.9 %)");
+        assert_eq!(Estimate::new(0.0025, 0.0, 0.0).written(Kind::Count).value, "0");
     }
 }

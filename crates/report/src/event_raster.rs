@@ -48,7 +48,8 @@ const BAD: Colour = from_hex(0xa8a8a8);
 /// let (filled, loss) = (array![[1.0_f32, 0.1], [1.0, 1.0]], array![[0.0_f32, 0.9], [0.0, 0.0]]);
 /// let gain = array![[0.0_f32, 0.0], [0.0, 0.0]];
 /// let states = SiteStates { probability: filled.view(), loss: loss.view(), gain: gain.view() };
-/// let raster = EventRaster::new(states, &[0, 0], &["edge".to_owned()]).times_s(&[0.0, 0.4]);
+/// let (names, times_s) = (["edge".to_owned()], [0.0, 0.4]);
+/// let raster = EventRaster::new(states, &[0, 0], &names).times_s(&times_s);
 /// assert!(raster.drawing()?.to_svg("events").contains("edge"));
 /// # Ok::<(), atomlens_report::ReportError>(())
 /// ```

@@ -10,6 +10,11 @@ const NAIVE: Colour = from_hex(0x8c8c8c);
 /// What the inferred number is drawn in.
 const CORRECTED: Colour = from_hex(0x0072b2);
 
+/// A count of so many times the corrected rates leaves no room for them on a linear axis.
+const MUCH: f64 = 5.0;
+/// The least rate on a logarithmic axis, as a share of the highest.
+const LEAST_SHARE: f64 = 1e-4;
+
 /// The time that a rate is per.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RateUnit {
@@ -104,22 +109,30 @@ pub struct DisplacementPoint {
 }
 
 /// Switching rates by class: as counted from frame to frame, and with the detector's errors taken out, with intervals of
-/// 95 %.
+/// 95 %. Where the count is many times too high the axis is logarithmic.
 pub fn rates_plot(classes: &[ClassRates], unit: RateUnit) -> Plot {
     let at = |index: usize, shift: f64| index as f64 + shift;
     let naive = classes.iter().enumerate().map(|(i, class)| (at(i, -0.12), class.naive_rate));
     let rates = classes.iter().enumerate().map(|(i, class)| (at(i, 0.12), class.switch_rate.value));
     let ends = classes.iter().map(|class| (class.switch_rate.low, class.switch_rate.high));
-    let most = classes
-        .iter()
-        .flat_map(|class| [class.naive_rate, class.switch_rate.value, class.switch_rate.high])
-        .filter(|rate| rate.is_finite())
-        .fold(0.0, f64::max);
-    Plot::new("", format!("switches per site and {}", unit.noun()))
+    let known = |of: fn(&ClassRates) -> f64| classes.iter().map(of).filter(|rate| *rate > 0.0 && rate.is_finite());
+    let counted = known(|class| class.naive_rate).fold(0.0, f64::max);
+    let highest = known(|class| class.switch_rate.value.max(class.switch_rate.high)).fold(0.0, f64::max);
+    // Of a class that never switches the upper end is all that has a place on a logarithmic axis.
+    let least = |class: &ClassRates| match class.switch_rate.value {
+        value if value > 0.0 => value,
+        _ => class.switch_rate.high,
+    };
+    let lowest = known(least).fold(f64::INFINITY, f64::min);
+    let plot = Plot::new("", format!("switches per site and {}", unit.noun()))
         .x_categories(classes.iter().map(|class| class.class.clone()))
-        .y_range(0.0, if most > 0.0 { 1.08 * most } else { 1.0 })
         .series(Series::points("corrected, with 95 % interval", rates).errors(ends).colour(CORRECTED))
-        .series(Series::points("naive count", naive).colour(NAIVE))
+        .series(Series::points("naive count", naive).colour(NAIVE));
+    let most = counted.max(highest);
+    if counted > MUCH * highest && lowest.is_finite() {
+        return plot.y_log().y_range((0.3 * lowest).max(LEAST_SHARE * most), 2.0 * most);
+    }
+    plot.y_range(0.0, if most > 0.0 { 1.08 * most } else { 1.0 })
 }
 
 /// Rates by class in several conditions, with intervals of 95 %.
@@ -169,16 +182,33 @@ pub fn rotation_plot(drift: &[DriftPoint]) -> Plot {
     Plot::new(label, "rotation (°)").curve("", times.iter().zip(drift).map(|(time, point)| (*time, degrees(point))))
 }
 
-/// The share of visits that last longer than a time, for filled and for empty sites, with bands of 95 %.
+/// The share of visits that last longer than a time, for filled and for empty sites, with bands of 95 %. Visits end as a
+/// frame is taken, so that the curves fall in steps.
 pub fn survival_plot(filled: &[SurvivalPoint], empty: &[SurvivalPoint], unit: RateUnit) -> Plot {
+    let longest = filled.iter().chain(empty).map(|point| point.time).filter(|t| t.is_finite()).fold(0.0, f64::max);
     let mut plot = Plot::new(lag_label("time since filled or emptied", unit), "share still so").y_range(0.0, 1.03);
+    if longest > 0.0 {
+        plot = plot.x_range(0.0, longest);
+    }
     for (label, points) in [("filled", filled), ("empty", empty)] {
         if !points.is_empty() {
-            let series = Series::line(label, points.iter().map(|point| (point.time, point.share.value)));
-            plot = plot.series(series.errors(points.iter().map(|p| (p.share.low, p.share.high))));
+            let steps = in_steps(points);
+            let series = Series::line(label, steps.iter().map(|point| (point.time, point.share.value)));
+            plot = plot.series(series.errors(steps.iter().map(|p| (p.share.low, p.share.high))));
         }
     }
     plot
+}
+
+/// Every share from its time on until the next; all visits last longer than no time.
+fn in_steps(points: &[SurvivalPoint]) -> Vec<SurvivalPoint> {
+    let mut before = Estimate::new(1.0, 1.0, 1.0);
+    let mut steps = vec![SurvivalPoint { time: 0.0, share: before }];
+    for point in points {
+        steps.extend([SurvivalPoint { time: point.time, share: before }, *point]);
+        before = point.share;
+    }
+    steps
 }
 
 /// How far a site's state is still the one of a time before; `correlation` at the times, 1 for as filled as before and 0
@@ -234,6 +264,9 @@ mod tests {
         );
         assert!(!svg.contains("that has to be broken into several lines"), "a long name stands in lines");
         assert!(drawing.rasterise().is_ok());
+        // The count is many times the rates: powers of ten along the axis.
+        let far: Vec<ClassRates> = classes.iter().map(|c| ClassRates { naive_rate: 0.9, ..c.clone() }).collect();
+        assert!(rates_plot(&far, RateUnit::PerFrame).drawing(560).unwrap().to_svg("").contains(">0.01<"));
         // Rates that are not known, and none at all.
         let unknown = [ClassRates { naive_rate: f64::NAN, ..ClassRates::default() }, rates("edge", 0.02, f64::NAN)];
         assert!(rates_plot(&unknown, RateUnit::PerFrame).drawing(560).is_ok());
@@ -289,7 +322,10 @@ mod tests {
             let svg = displacement_plot(&points(scale), RateUnit::PerFrame).drawing(560).unwrap().to_svg("");
             assert!(svg.contains(unit), "{unit}");
         }
-        let survival = [SurvivalPoint { time: 0.0, share: Estimate::new(1.0, 1.0, 1.0) }; 1];
+        let survival =
+            [1.0, 3.0].map(|time| SurvivalPoint { time, share: Estimate::new(1.0 / (1.0 + time), 0.0, 1.0) });
+        let steps: Vec<(f64, f64)> = in_steps(&survival).iter().map(|p| (p.time, p.share.value)).collect();
+        assert_eq!(steps, [(0.0, 1.0), (1.0, 1.0), (1.0, 0.5), (3.0, 0.5), (3.0, 0.25)]);
         assert!(survival_plot(&survival, &[], RateUnit::PerSecond).drawing(560).is_ok());
         assert!(autocorrelation_plot(&[(0.0, 1.0), (1.0, -0.2)], RateUnit::PerFrame).drawing(560).is_ok());
     }

@@ -68,7 +68,7 @@ impl SiteQuantity {
     fn range(&self, shown: &[f64]) -> ColourRange {
         match self {
             SiteQuantity::Occupancy => ColourRange { low: 0.0, high: 100.0, clipped: false },
-            _ => ColourRange::of_values(shown, false),
+            _ => ColourRange::of_all(shown),
         }
     }
 }

@@ -244,12 +244,12 @@ pub(crate) fn rate_rows(classes: &[ClassRates], total: &ClassRates) -> Vec<RateR
     let row = |rates: &ClassRates, total: bool| RateRow {
         class: if total { "all sites".to_owned() } else { rates.class.clone() },
         sites: grouped(rates.sites),
-        occupancy: rates.occupancy.scaled(100.0).into(),
+        occupancy: Number::percent(rates.occupancy),
         switch_rate: rates.switch_rate.into(),
         naive_rate: Estimate::without_interval(rates.naive_rate).label(),
         fill_rate: rates.fill_rate.into(),
         empty_rate: rates.empty_rate.into(),
-        switches: rates.switches.into(),
+        switches: Number::count(rates.switches),
         naive_switches: if rates.naive_switches.is_finite() {
             short_number(rates.naive_switches)
         } else {

@@ -19,7 +19,7 @@ pub use movie::{Hops, MovieFacts, MovieFrame, MovieReport, MovieSite, SelfCheck,
 pub use picture::{FramePicture, MOST_PICTURES, largest_side_px, picture_step};
 pub use training::{DoseValidation, TrainingCurves, TrainingState, TrainingStep, Validation};
 
-use crate::estimate::{Estimate, Written};
+use crate::estimate::{Estimate, Kind, Written};
 
 /// The style of every page.
 pub(crate) const STYLE: &str = include_str!("../../templates/page.css");
@@ -40,10 +40,25 @@ pub(crate) struct Number {
     pub(crate) interval: String,
 }
 
+impl Number {
+    pub(crate) fn of(estimate: Estimate, kind: Kind) -> Number {
+        let Written { value, ends } = estimate.written(kind);
+        Number { value, interval: ends.map_or(String::new(), |(low, high)| format!("[{low}, {high}]")) }
+    }
+
+    /// A share from 0 to 1 in percent, without the sign.
+    pub(crate) fn percent(share: Estimate) -> Number {
+        Number::of(share.scaled(100.0), Kind::Percent)
+    }
+
+    pub(crate) fn count(estimate: Estimate) -> Number {
+        Number::of(estimate, Kind::Count)
+    }
+}
+
 impl From<Estimate> for Number {
     fn from(estimate: Estimate) -> Number {
-        let Written { value, ends } = estimate.written(9);
-        Number { value, interval: ends.map_or(String::new(), |(low, high)| format!("[{low}, {high}]")) }
+        Number::of(estimate, Kind::Any)
     }
 }
 

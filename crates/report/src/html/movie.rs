@@ -12,7 +12,7 @@ use super::picture::FramePicture;
 use super::sections::{ModelSection, figure};
 use super::{Figure, Number, STYLE, counted, grouped};
 use crate::drawing::Drawing;
-use crate::estimate::{Estimate, fixed};
+use crate::estimate::{Estimate, Kind, fixed};
 use crate::movie_plots::{
     ClassRates, DisplacementPoint, DriftPoint, RateUnit, SurvivalPoint, autocorrelation_plot, displacement_plot,
     drift_plot, rates_plot, rotation_plot, survival_plot,
@@ -227,7 +227,7 @@ impl MovieReport<'_> {
         let total = &self.total;
         let mut first = format!("{sites} in {frames}{duration}.");
         if total.occupancy.value.is_finite() {
-            let share = total.occupancy.scaled(100.0).phrase(" %", false);
+            let share = total.occupancy.scaled(100.0).phrase(Kind::Percent);
             first.push_str(&format!(" {subject} filled in {share} of the time; in brackets are intervals of 95 %."));
         }
         let still = self.sites.iter().filter(|site| site.switches.value < 0.5).count();
@@ -239,13 +239,13 @@ impl MovieReport<'_> {
         let unit = self.rate_unit.noun();
         if total.switches.value.is_finite() {
             let mut switches =
-                format!("With the detector's errors taken out, {} switches", total.switches.phrase("", true));
+                format!("With the detector's errors taken out, {} switches", total.switches.phrase(Kind::Count));
             if total.losses.is_finite() && total.gains.is_finite() {
                 let [losses, gains] = [total.losses, total.gains].map(|n| grouped(n.round().max(0.0) as usize));
                 switches.push_str(&format!(", {losses} from filled to empty and {gains} back"));
             }
             if total.switch_rate.value.is_finite() {
-                switches.push_str(&format!(": {} per site and {unit}", total.switch_rate.phrase("", false)));
+                switches.push_str(&format!(": {} per site and {unit}", total.switch_rate.phrase(Kind::Any)));
             }
             switches.push('.');
             if total.naive_switches.is_finite() {
@@ -261,7 +261,7 @@ impl MovieReport<'_> {
             .classes
             .iter()
             .filter(|class| class.switch_rate.value.is_finite())
-            .map(|class| format!("{} {}", class.class, class.switch_rate.phrase("", false)))
+            .map(|class| format!("{} {}", class.class, class.switch_rate.phrase(Kind::Any)))
             .collect();
         if by_class.len() > 1 {
             text.push(format!("Switches per site and {unit} by class: {}.", by_class.join("; ")));
@@ -366,9 +366,9 @@ impl MovieReport<'_> {
             site: index,
             class: self.class_name(site.class),
             place: format!("{:.3}, {:.3}", site.x_nm, site.y_nm),
-            occupancy: site.occupancy.scaled(100.0).into(),
+            occupancy: Number::percent(site.occupancy),
             rate: site.switch_rate.into(),
-            switches: site.switches.into(),
+            switches: Number::count(site.switches),
             naive: Estimate::without_interval(site.naive_switches).label(),
         });
         rows.collect()
@@ -412,7 +412,10 @@ impl MovieReport<'_> {
 /// `, 5.3 times as many`, where it is worth saying.
 fn times_as_many(naive: f64, corrected: f64) -> String {
     let ratio = naive / corrected;
-    if ratio.is_finite() && ratio >= 1.1 { format!(", {} times as many", fixed(ratio, 1)) } else { String::new() }
+    if corrected < 1.0 || !ratio.is_finite() || ratio < 1.1 {
+        return String::new();
+    }
+    format!(", {} times as many", fixed(ratio, usize::from(ratio < 10.0)))
 }
 
 /// One of the sites that switch most often.

@@ -91,7 +91,7 @@ pub(crate) fn movie_viewer(report: &MovieReport<'_>) -> Option<MovieViewer> {
     let sites = &report.sites;
     let places: Vec<[f64; 2]> = sites.iter().map(|site| [site.x_nm, site.y_nm]).collect();
     let rates: Vec<f64> = sites.iter().map(|site| site.switch_rate.value).collect();
-    let range = ColourRange::of_values(&rates, false);
+    let range = ColourRange::of_all(&rates);
     let ramp: Vec<String> = (0..=16).map(|i| svg::hex(ColourMap::Viridis.colour(i as f32 / 16.0))).collect();
     let picture = &first.picture;
     let data = json!({
@@ -108,8 +108,7 @@ pub(crate) fn movie_viewer(report: &MovieReport<'_>) -> Option<MovieViewer> {
         "rate": rates.iter().map(|rate| significant(*rate)).collect::<Vec<_>>(),
         "rateLabel": sites.iter().map(|site| site.switch_rate.label()).collect::<Vec<_>>(),
         "unit": report.rate_unit.label(),
-        "rateRange": { "high": range.high, "highLabel":
-            format!("{}{}", if range.clipped { "≥ " } else { "" }, short_number(range.high)) },
+        "rateRange": { "high": range.high, "highLabel": short_number(range.high) },
         "ramp": ramp,
         "frames": frames,
     });
