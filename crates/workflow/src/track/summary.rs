@@ -2,6 +2,7 @@
 
 use atomlens_analysis::movie::occupancy::{Estimate, SwitchingEstimate};
 use atomlens_analysis::movie::sites::SiteClass;
+use atomlens_core::SeedPath;
 use atomlens_core::glam::DVec2;
 use serde::{Deserialize, Serialize};
 
@@ -134,7 +135,8 @@ pub struct MovieSummary {
     pub hops_by_chance: f64,
 }
 
-/// One half of the particle against the other: only sites that switch count, since how many can is another question.
+/// One half of the particle against the other: only sites that switch count, since how many can is another question. A side
+/// on which sites switch so rarely that some are not seen to loses these, and seems to switch more often than it does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HalvesSummary {
     /// Which half.
@@ -153,14 +155,14 @@ pub struct HalvesSummary {
 pub(super) const SWITCHES: f64 = 0.5;
 
 /// Right against left and bottom against top, about the mean of all sites; those without sites that switch left out.
-pub(super) fn halves(analysis: &Analysis) -> Vec<HalvesSummary> {
+pub(super) fn halves(analysis: &Analysis, seed: SeedPath) -> Vec<HalvesSummary> {
     let places = analysis.sites.places_angstrom();
     let middle = places.iter().copied().sum::<DVec2>() / places.len().max(1) as f64;
     let switches = |site: &usize| analysis.occupancy.sites[*site].switching.switches.value >= SWITCHES;
     let split = |half: &str, other: &str, of: fn(DVec2) -> f64| {
         let (of_half, of_other): (Vec<usize>, Vec<usize>) =
             (0..places.len()).filter(switches).partition(|site| of(places[*site]) > of(middle));
-        let ratio = analysis.occupancy.ratio(&of_half, &of_other)?;
+        let ratio = analysis.occupancy.ratio_of_switches(&of_half, &of_other, seed.child(half))?;
         Some(HalvesSummary {
             half: half.to_owned(),
             other_half: other.to_owned(),

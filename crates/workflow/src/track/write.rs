@@ -2,6 +2,7 @@
 
 use atomlens_analysis::movie::tracks::motion::MeanSquare;
 use atomlens_analysis::movie::tracks::{Linker, TrackSettings as LinkSettings};
+use atomlens_core::SeedPath;
 use atomlens_formats::write_npy;
 
 use super::analysis::{Analysis, Columns, Followed, Job};
@@ -203,7 +204,7 @@ impl Writer<'_> {
             },
             total: summary::total(analysis),
             classes: summary::classes(analysis),
-            halves: summary::halves(analysis),
+            halves: summary::halves(analysis, SeedPath::new(self.settings.seed).child("halves")),
             hops: analysis.events.hops.len(),
             hops_by_chance: analysis.events.hops_by_chance,
         }

@@ -19,6 +19,7 @@ mod selection;
 
 use atomlens_core::SeedPath;
 use ndarray::{Array2, ArrayView2};
+use rand_distr::{Distribution, Gamma};
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -679,6 +680,23 @@ impl Occupancy {
         let mut ratios: Vec<f64> =
             (0..draws).map(|draw| mean(of, draw) / mean(to, draw)).filter(|ratio| ratio.is_finite()).collect();
         (!of.is_empty() && !to.is_empty() && !ratios.is_empty()).then(|| Estimate::of_draws(&mut ratios))
+    }
+
+    /// The same from the numbers of switches alone, for groups that cut through the classes: rates of a class borrow from
+    /// each other, which would draw the ratio towards 1. Numbers are drawn with the paths, rates given a number by Poisson's
+    /// law with Jeffreys' prior. `None` if one of the groups has no sites or is not seen to switch.
+    pub fn ratio_of_switches(&self, of: &[usize], to: &[usize], seed: SeedPath) -> Option<Estimate> {
+        let mut random = seed.stream();
+        let mut rate = |group: &[usize], paths: &[DrawnPath]| {
+            let switches: usize = group.iter().map(|site| paths[*site].switches.len()).sum();
+            let law = Gamma::new(switches as f64 + 0.5, 1.0).expect("the shape is above 0");
+            law.sample(&mut random) / group.len() as f64
+        };
+        let mut ratios: Vec<f64> = self.paths.iter().map(|paths| rate(of, paths) / rate(to, paths)).collect();
+        ratios.retain(|ratio| ratio.is_finite());
+        let seen =
+            |group: &[usize]| self.paths.iter().any(|paths| group.iter().any(|site| !paths[*site].switches.is_empty()));
+        (seen(of) && seen(to) && !ratios.is_empty()).then(|| Estimate::of_draws(&mut ratios))
     }
 }
 

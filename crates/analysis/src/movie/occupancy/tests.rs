@@ -320,3 +320,25 @@ fn what_does_not_fit_is_refused() {
         Err(OccupancyError::TooLittle { observed: 0, .. })
     ));
 }
+
+#[test]
+fn halves_that_switch_differently_are_told_apart() {
+    let frames = 200;
+    let parts = [0.06, 0.02].map(|rate| {
+        simulated(12, frames, 6.0, Switching { fill: rate, empty: rate }, SeedPath::new(21).child(&rate.to_string()))
+    });
+    let [mut both, slow] = parts;
+    let edge = slow.evidence.slice(ndarray::s![40.., ..]);
+    both.evidence = ndarray::concatenate(Axis(0), &[both.evidence.view(), edge]).unwrap();
+    both.truth.extend(slow.truth[40..].iter().cloned());
+    both.class.extend([1; 12]);
+    both.known.extend([false; 12]);
+    let found = both.infer(&OccupancySettings::default());
+    let (fast, slow): (Vec<usize>, Vec<usize>) = ((40..52).collect(), (52..64).collect());
+    let count = |sites: &[usize]| sites.iter().map(|site| both.truth[*site].switches.len() as f64).sum::<f64>();
+    let truth = count(&fast) / count(&slow);
+    let ratio = found.ratio_of_switches(&fast, &slow, SeedPath::new(1)).unwrap();
+    assert!(ratio.holds(truth) && ratio.holds(3.0), "{ratio:?}, {truth}");
+    assert!((ratio.value / truth - 1.0).abs() < 0.15, "{ratio:?}, {truth}");
+    assert!(found.ratio_of_switches(&fast, &[0, 1], SeedPath::new(1)).is_none());
+}
