@@ -21,9 +21,14 @@ const LEARNED_FROM: usize = 1_500_000;
 const STRETCHES: usize = 4;
 
 /// The logarithm of the probability that a place is empty throughout is at most so much below 0 of one that is no site:
-/// of candidates, of which most are none, and of places that the density of columns calls sites.
-const CANDIDATE: f64 = 7.0;
-const SURE: f64 = 1.0;
+/// of a place at which nothing was found, and of one that the density of columns alone makes a site. Between them it falls
+/// with the strength, as what the detector says beforehand.
+const OF_NOTHING: f64 = 7.0;
+const OF_SURE: f64 = 1.0;
+const SURE_STRENGTH: f64 = 0.5;
+
+/// Rounds of dropping what the density calls a site and the images do not.
+const CLEARINGS: usize = 3;
 
 /// Occupancies and the weights of the witnesses.
 #[derive(Debug, Clone)]
@@ -117,11 +122,12 @@ struct Part<'a> {
 /// A lattice of fewer sites has too little to learn from, and is inferred with the largest.
 const LEAST_SITES: usize = 12;
 
-fn parts<'a>(sites: &Sites, readings: &'a SiteReadings) -> Vec<Part<'a>> {
+/// The sites that are marked, by lattice.
+fn parts<'a>(sites: &Sites, readings: &'a SiteReadings, marked: &[bool]) -> Vec<Part<'a>> {
     let lattices = sites.lattices();
     let count = lattices.iter().max().map_or(0, |lattice| lattice + 1);
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); count];
-    for (site, lattice) in lattices.iter().enumerate() {
+    for (site, lattice) in lattices.iter().enumerate().filter(|(site, _)| marked[*site]) {
         members[*lattice].push(site);
     }
     members.sort_by_key(|members| std::cmp::Reverse(members.len()));
@@ -137,7 +143,7 @@ fn parts<'a>(sites: &Sites, readings: &'a SiteReadings) -> Vec<Part<'a>> {
         largest.sort_unstable();
     }
     let (class, known) = (sites.class_numbers(), sites.known_filled());
-    let all = members.len() <= 1;
+    let all = members.first().is_some_and(|members| members.len() == sites.len());
     let part = |members: Vec<usize>| Part {
         readings: if all {
             Cow::Borrowed(readings)
@@ -170,25 +176,35 @@ pub fn settle(
     seed: SeedPath,
 ) -> Result<Weighed, OccupancyError> {
     let frames: Vec<usize> = (0..readings.frames()).collect();
-    let (mut never, mut share) = (vec![0.0; sites.len()], vec![0.0; sites.len()]);
-    for part in parts(sites, readings) {
-        let Part { class, known_filled, readings, .. } = &part;
-        let discriminant = learned(readings, class, known_filled, intervals, settings)?;
-        let heard = Heard::of(&discriminant, readings, &frames);
-        let (filled, of_part) = beliefs(&heard.evidence(class, known_filled, intervals), settings)?;
-        let mean = |row: ArrayView1<'_, f32>| f64::from(row.sum()) / row.len().max(1) as f64;
-        for ((site, row), own) in part.members.iter().zip(filled.rows()).zip(of_part) {
-            never[*site] = own;
-            share[*site] = mean(row);
+    let (mut keep, mut share) = (vec![true; sites.len()], vec![0.0; sites.len()]);
+    for _ in 0..CLEARINGS {
+        let mut never = vec![0.0; sites.len()];
+        for part in parts(sites, readings, &keep) {
+            let Part { class, known_filled, readings, .. } = &part;
+            let discriminant = learned(readings, class, known_filled, intervals, settings)?;
+            let heard = Heard::of(&discriminant, readings, &frames);
+            let (filled, of_part) = beliefs(&heard.evidence(class, known_filled, intervals), settings)?;
+            let mean = |row: ArrayView1<'_, f32>| f64::from(row.sum()) / row.len().max(1) as f64;
+            for ((site, row), own) in part.members.iter().zip(filled.rows()).zip(of_part) {
+                never[*site] = own;
+                share[*site] = mean(row);
+            }
+        }
+        let least = |strength: f64| OF_NOTHING + (OF_SURE - OF_NOTHING) * (strength / SURE_STRENGTH).min(1.0);
+        let is_none = |site: usize| -never[site] < least(sites.sites[site].strength);
+        // What is wrongly thought to be filled misleads; without it the others are weighed anew.
+        let misleads = |site: &usize| keep[*site] && !sites.sites[*site].doubtful && is_none(*site);
+        let misleading: Vec<usize> = (0..sites.len()).filter(misleads).collect();
+        misleading.iter().for_each(|site| keep[*site] = false);
+        if misleading.is_empty() {
+            (0..sites.len()).for_each(|site| keep[site] &= !is_none(site));
+            break;
         }
     }
-    let least = |doubtful: bool| if doubtful { CANDIDATE } else { SURE };
-    let keep: Vec<bool> =
-        sites.doubtful().iter().zip(&never).map(|(doubtful, never)| -never >= least(*doubtful)).collect();
     sites.retain(&keep, &share);
     readings.retain(&keep);
     let mut weighed = Vec::new();
-    for (index, part) in parts(sites, readings).into_iter().enumerate() {
+    for (index, part) in parts(sites, readings, &vec![true; sites.len()]).into_iter().enumerate() {
         let seed = seed.child("sites").index(index as u64);
         let own = weigh(&part.readings, &part.class, &part.known_filled, intervals, settings, seed)?;
         weighed.push((part.members, own));
