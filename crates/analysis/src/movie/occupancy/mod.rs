@@ -19,8 +19,7 @@ mod selection;
 
 use atomlens_core::SeedPath;
 use ndarray::{Array2, ArrayView2};
-use rand_distr::{Distribution, Gamma};
-use rand_distr::{Distribution, StandardNormal};
+use rand_distr::{Distribution, Gamma, StandardNormal};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 

@@ -329,7 +329,7 @@ fn halves_that_switch_differently_are_told_apart() {
     });
     let [mut both, slow] = parts;
     let edge = slow.evidence.slice(ndarray::s![40.., ..]);
-    both.evidence = ndarray::concatenate(Axis(0), &[both.evidence.view(), edge]).unwrap();
+    both.evidence = ndarray::concatenate(ndarray::Axis(0), &[both.evidence.view(), edge]).unwrap();
     both.truth.extend(slow.truth[40..].iter().cloned());
     both.class.extend([1; 12]);
     both.known.extend([false; 12]);
