@@ -683,7 +683,7 @@ impl Occupancy {
 
     /// The same from the numbers of switches alone, for groups that cut through the classes: rates of a class borrow from
     /// each other, which would draw the ratio towards 1. Numbers are drawn with the paths, rates given a number by Poisson's
-    /// law with Jeffreys' prior. `None` if one of the groups has no sites or is not seen to switch.
+    /// law with Jeffreys' prior. `None` if one of the groups has no sites or likely does not switch.
     pub fn ratio_of_switches(&self, of: &[usize], to: &[usize], seed: SeedPath) -> Option<Estimate> {
         let mut random = seed.stream();
         let mut rate = |group: &[usize], paths: &[DrawnPath]| {
@@ -693,8 +693,10 @@ impl Occupancy {
         };
         let mut ratios: Vec<f64> = self.paths.iter().map(|paths| rate(of, paths) / rate(to, paths)).collect();
         ratios.retain(|ratio| ratio.is_finite());
+        let switches =
+            |group: &[usize], paths: &[DrawnPath]| group.iter().any(|site| !paths[*site].switches.is_empty());
         let seen =
-            |group: &[usize]| self.paths.iter().any(|paths| group.iter().any(|site| !paths[*site].switches.is_empty()));
+            |group: &[usize]| 2 * self.paths.iter().filter(|paths| switches(group, paths)).count() > self.paths.len();
         (seen(of) && seen(to) && !ratios.is_empty()).then(|| Estimate::of_draws(&mut ratios))
     }
 }
