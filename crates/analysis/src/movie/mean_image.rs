@@ -79,7 +79,8 @@ pub fn between(image: ArrayView2<'_, f32>, at: DVec2) -> f32 {
     let far = DVec2::new(nx as f64 - 1.0, ny as f64 - 1.0);
     // A hair outside is rounding.
     let inside = at.clamp(DVec2::ZERO, far);
-    if !(at.distance_squared(inside) < 1e-12) {
+    let outside = at.distance_squared(inside);
+    if outside.is_nan() || outside > 1e-12 {
         return f32::NAN;
     }
     let first = inside.floor();

@@ -74,7 +74,7 @@ pub(super) fn choose(
 /// The column that some atoms make.
 fn rest(specimen: &Specimen, members: &[usize]) -> Option<Column> {
     let mut structure = specimen.structure.clone();
-    structure.atoms = members.iter().map(|&atom| specimen.structure.atoms[atom].clone()).collect();
+    structure.atoms = members.iter().map(|&atom| specimen.structure.atoms[atom]).collect();
     structure.atoms.iter_mut().for_each(|atom| atom.column = Some(0));
     Column::gather(&mut structure, &[ColumnRole::Specimen]).pop()
 }
@@ -88,7 +88,7 @@ pub(super) fn states(
 ) -> Vec<Vec<bool>> {
     let mut gone = vec![vec![false; columns]; frames];
     let middle = frames / 2;
-    for column in 0..columns {
+    (0..columns).for_each(|column| {
         let rate = settings.rate_per_frame.sample(random);
         gone[middle][column] = random.random();
         for frame in (0..middle).rev() {
@@ -97,7 +97,7 @@ pub(super) fn states(
         for frame in middle + 1..frames {
             gone[frame][column] = gone[frame - 1][column] ^ (random.random::<f64>() < rate);
         }
-    }
+    });
     gone
 }
 

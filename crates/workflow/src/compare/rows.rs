@@ -189,8 +189,11 @@ fn common_frames(movie: &Movie, other: &Movie, unit: TimeUnit) -> usize {
     steps.iter().take_while(within).count()
 }
 
+/// Sites that are compared with each other: what they are called, and their numbers in both movies.
+type Group = (String, [Vec<usize>; 2]);
+
 /// The sites of each class in both movies, of classes that both have; and notes on the others.
-fn groups(a: &Movie, b: &Movie, paired: bool) -> (Vec<(String, [Vec<usize>; 2])>, Vec<String>) {
+fn groups(a: &Movie, b: &Movie, paired: bool) -> (Vec<Group>, Vec<String>) {
     let all = |movie: &Movie| (0..movie.sites.len()).collect::<Vec<usize>>();
     let mut groups = vec![(ALL.to_owned(), [all(a), all(b)])];
     let mut notes = Vec::new();

@@ -35,10 +35,13 @@ pub(crate) trait Frames {
     fn frame(&self, index: usize) -> Result<Result<Array2<f32>, String>, WorkflowError>;
 }
 
+/// Columns of a frame, and how it is unlike those of the training.
+pub(crate) type Found = (Vec<DetectedColumn>, Vec<String>);
+
 /// The columns of the frames, kept so that no frame is looked at twice.
 pub(crate) trait Columns {
     /// The columns of a frame and how it is unlike the frames of the training, if it was looked at.
-    fn of(&self, frame: usize) -> Result<Option<(Vec<DetectedColumn>, Vec<String>)>, WorkflowError>;
+    fn of(&self, frame: usize) -> Result<Option<Found>, WorkflowError>;
     /// Keeps them.
     fn keep(&mut self, frame: usize, columns: &[DetectedColumn], warnings: &[String]) -> Result<(), WorkflowError>;
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use atomlens_core::DetectedColumn;
 
-use super::analysis::Columns;
+use super::analysis::{Columns, Found};
 use crate::WorkflowError;
 use crate::detect::journal::{Entry, Journal};
 
@@ -36,7 +36,7 @@ impl Stored {
 }
 
 impl Columns for Looks<'_> {
-    fn of(&self, frame: usize) -> Result<Option<(Vec<DetectedColumn>, Vec<String>)>, WorkflowError> {
+    fn of(&self, frame: usize) -> Result<Option<Found>, WorkflowError> {
         let entry = self.stored.0.borrow().entry(self.number, frame as u64)?;
         Ok(entry.map(|entry| (entry.columns, entry.warnings)))
     }

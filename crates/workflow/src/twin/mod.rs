@@ -23,7 +23,7 @@ use crate::detect::look::Eye;
 use crate::model::Model;
 use crate::provenance::{Provenance, write_json};
 use crate::table::write_tables;
-use crate::track::analysis::{Analysis, Columns, Frames, Job, LEAST_PROBABILITY};
+use crate::track::analysis::{Analysis, Columns, Found, Frames, Job, LEAST_PROBABILITY};
 use crate::track::movie::Movie;
 use crate::track::summary::Value;
 use crate::{Context, WorkflowError};
@@ -217,9 +217,6 @@ impl Frames for TwinMovie<'_> {
         Ok(Ok(self.twin.frame(&filled, &self.poses[index].pose, self.seed.index(index as u64))))
     }
 }
-
-/// Columns of a frame with how it is unlike those of the training.
-type Found = (Vec<DetectedColumn>, Vec<String>);
 
 /// Columns of a short movie.
 struct InMemory(Vec<Option<Found>>);

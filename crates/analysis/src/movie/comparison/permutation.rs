@@ -47,7 +47,7 @@ pub(super) fn p_value_of_pairs(
             }
         }
         let [difference, variance] = pair_ratios(&one, &other);
-        extreme += usize::from(!((difference / variance.sqrt()).abs() < statistic.abs() - 1e-12));
+        extreme += usize::from(as_far(difference / variance.sqrt(), statistic));
     }
     extreme as f64 / (permutations + 1) as f64
 }
@@ -71,10 +71,14 @@ pub(super) fn p_value(a: &[[f64; 2]], b: &[[f64; 2]], statistic: f64, permutatio
         let ([first, first_variance], [second, second_variance]) =
             (ratio(one.iter().copied()), ratio(other.iter().copied()));
         let drawn = (second - first) / (first_variance + second_variance).sqrt();
-        // A deal in which nothing is defined says nothing against the null.
-        extreme += usize::from(!(drawn.abs() < statistic.abs() - 1e-12));
+        extreme += usize::from(as_far(drawn, statistic));
     }
     extreme as f64 / (permutations + 1) as f64
+}
+
+/// Whether a drawn statistic is at least as far from 0 as the one found; one that is not defined says nothing against the null.
+fn as_far(drawn: f64, found: f64) -> bool {
+    drawn.is_nan() || drawn.abs() >= found.abs() - 1e-12
 }
 
 /// P-values adjusted for their number (S. Holm, *Scand. J. Stat.* 6, 65 (1979), jstor:4615733): the probability that any

@@ -31,9 +31,9 @@ impl Known {
             .collect();
         for (site, speed) in speeds.iter().enumerate() {
             let mut state = random.random::<bool>();
-            for frame in 0..frames {
+            for (frame, together) in together.iter().enumerate() {
                 let before = state;
-                state ^= frame > 0 && random.random::<f64>() < (speed * together[frame]).min(0.9);
+                state ^= frame > 0 && random.random::<f64>() < (speed * together).min(0.9);
                 known.probability[[site, frame]] = f32::from(u8::from(state));
                 known.loss[[site, frame]] = f32::from(u8::from(before && !state));
                 known.gain[[site, frame]] = f32::from(u8::from(!before && state));

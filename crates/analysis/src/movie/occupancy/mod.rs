@@ -409,6 +409,9 @@ fn conclude(
     }
 }
 
+/// What is known of a site, draws of its rates, and its expected time empty and filled.
+type OfSite = (SiteOccupancy, Vec<Switching>, [f64; 2]);
+
 struct SiteArrays {
     probability: Array2<f32>,
     filled: Array2<bool>,
@@ -588,7 +591,7 @@ impl Occupancy {
         let draws = parts.iter().map(|(_, part)| part.paths.len()).min()?;
         let largest = parts.iter().map(|(members, _)| members.len()).enumerate().max_by_key(|(_, count)| *count)?.0;
         let mut arrays = SiteArrays::new(sites, frames);
-        let mut of_sites: Vec<Option<(SiteOccupancy, Vec<Switching>, [f64; 2])>> = vec![None; sites];
+        let mut of_sites: Vec<Option<OfSite>> = vec![None; sites];
         let nowhere = DrawnPath { filled_at_first: false, switches: Vec::new() };
         let mut paths = vec![vec![nowhere; sites]; draws];
         let (mut classes, mut kept) = (0, None);

@@ -171,7 +171,7 @@ impl NoiseSums {
                 total += *value;
             }
         }
-        if !(total > 1e-9) {
+        if total.is_nan() || total < 1e-9 {
             let mut single = vec![vec![0.0; EDGE]; EDGE];
             single[middle][middle] = 1.0;
             return single;
