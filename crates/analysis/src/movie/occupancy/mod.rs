@@ -298,7 +298,9 @@ fn mean_switching(draws: &[Switching]) -> Switching {
 }
 
 /// Work that draws of paths may cost, in site-frames.
-const PATH_BUDGET: usize = 250_000_000;
+const PATH_BUDGET: usize = 150_000_000;
+/// Paths that are drawn at least, as many as tell a standard deviation.
+const FEWEST_PATHS: usize = 24;
 /// Switches that all drawn paths may hold together.
 const SWITCH_BUDGET: f64 = 2.5e7;
 /// Work that the average over rates and means may cost.
@@ -349,7 +351,7 @@ fn conclude(
     let switches: f64 = model.switching.iter().map(|s| 2.0 * frames as f64 * s.fill.min(s.empty)).sum();
     let affordable = (PATH_BUDGET / (sites * frames)).min((SWITCH_BUDGET / switches.max(1.0)) as usize);
     let effort = Effort {
-        paths: affordable.clamp(40, settings.path_draws.max(40)).min(rate_draws),
+        paths: affordable.clamp(FEWEST_PATHS, settings.path_draws.max(FEWEST_PATHS)).min(rate_draws),
         averaged: (SMOOTH_BUDGET / (sites * frames)).clamp(1, 16),
         own_levels: settings.offsets_by_site,
     };
