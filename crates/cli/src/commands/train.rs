@@ -11,7 +11,7 @@ use crate::terminal::Terminal;
 /// Options of `atomlens train`.
 #[derive(Debug, Args)]
 pub(crate) struct TrainArguments {
-    /// A training recipe's file, or the name of one that comes with the program: metal-particles, single-layers.
+    /// A training recipe's file, or the name of one that comes with the program: metal-particles, metal-movies, single-layers.
     recipe: String,
     /// Folder for the model; made if it does not exist.
     #[arg(long)]
