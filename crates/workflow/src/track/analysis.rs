@@ -17,6 +17,7 @@ use atomlens_analysis::movie::sites::{SiteDensity, SiteEvidence, SiteSettings, S
 use atomlens_core::glam::DVec2;
 use atomlens_core::{DetectedColumn, SeedPath};
 use ndarray::Array2;
+use rayon::prelude::*;
 
 use crate::detect::look::{Eye, Framed};
 use crate::{Context, WorkflowError};
@@ -37,6 +38,12 @@ pub(crate) trait Frames {
 
 /// Columns of a frame, and how it is unlike those of the training.
 pub(crate) type Found = (Vec<DetectedColumn>, Vec<String>);
+
+/// A frame with what was found in it, or why it cannot be used.
+type Looked = Result<(Array2<f32>, Found), String>;
+
+/// Of frames with no more pixels several are looked at at once.
+const SMALL_FRAME_PX: usize = 512 * 512;
 
 /// The columns of the frames, kept so that no frame is looked at twice.
 pub(crate) trait Columns {
@@ -106,20 +113,16 @@ impl Job<'_> {
         };
         let mut mean: Option<MeanImage> = None;
         let mut before = 0;
+        let mut looked: VecDeque<Looked> = VecDeque::new();
         for index in 0..count {
             if self.context.is_cancelled() {
                 return Err(WorkflowError::Cancelled { done: index as u64, total: count as u64, unit: "frames" });
             }
-            match frames.frame(index)? {
-                Ok(frame) => {
-                    let (found, warnings) = match columns.of(index)? {
-                        Some(known) => known,
-                        None => {
-                            let look = self.eye.look(&frame)?;
-                            columns.keep(index, &look.columns, &look.warnings)?;
-                            (look.columns, look.warnings)
-                        }
-                    };
+            if looked.is_empty() {
+                looked = self.looked_at(frames, index, columns)?;
+            }
+            match looked.pop_front().expect("at least one frame is looked at") {
+                Ok((frame, (found, warnings))) => {
                     for warning in warnings {
                         *followed.warnings.entry(warning).or_default() += 1;
                     }
@@ -167,6 +170,44 @@ impl Job<'_> {
             };
         }
         Ok(followed)
+    }
+
+    /// Looks at some frames at once: of small ones a network alone does not keep all processors busy.
+    fn looked_at(
+        &self,
+        frames: &dyn Frames,
+        first: usize,
+        columns: &mut dyn Columns,
+    ) -> Result<VecDeque<Looked>, WorkflowError> {
+        let one = frames.frame(first)?;
+        let small = one.as_ref().is_ok_and(|frame| frame.len() <= SMALL_FRAME_PX);
+        let many = if small { self.context.threads.clamp(1, 16) } else { 1 };
+        let mut read = vec![one];
+        for index in first + 1..(first + many).min(frames.count()) {
+            read.push(frames.frame(index)?);
+        }
+        let known = (0..read.len()).map(|offset| columns.of(first + offset)).collect::<Result<Vec<_>, _>>()?;
+        let looks: Vec<Result<Option<Found>, WorkflowError>> = read
+            .par_iter()
+            .zip(&known)
+            .map(|(frame, known)| match (frame, known) {
+                (Ok(frame), None) => self.eye.look(frame).map(|look| Some((look.columns, look.warnings))),
+                _ => Ok(None),
+            })
+            .collect();
+        let mut looked = VecDeque::new();
+        for (offset, ((frame, known), look)) in read.into_iter().zip(known).zip(looks).enumerate() {
+            looked.push_back(match (frame, known, look?) {
+                (Ok(frame), Some(known), _) => Ok((frame, known)),
+                (Ok(frame), None, look) => {
+                    let (found, warnings) = look.unwrap_or_default();
+                    columns.keep(first + offset, &found, &warnings)?;
+                    Ok((frame, (found, warnings)))
+                }
+                (Err(reason), ..) => Err(reason),
+            });
+        }
+        Ok(looked)
     }
 
     /// Looks at every frame together with those around it, by a model of several frames.
