@@ -1,5 +1,6 @@
 //! Whether two movies can be compared at all, and what errors of the detector would explain.
 
+use atomlens_report::short_number;
 use serde::Serialize;
 
 use super::movie::{Movie, Rates};
@@ -188,13 +189,13 @@ impl DetectorShare {
         let mut text = format!(
             "Counted as found, sites would switch {} times per site and {} in {} and {} times in {}; errors of detection \
              are {} and {} of that and are taken out.",
-            self.naive_a,
+            short_number(self.naive_a),
             unit.name(),
             self.condition_a,
-            self.naive_b,
+            short_number(self.naive_b),
             self.condition_b,
-            self.errors_a,
-            self.errors_b
+            short_number(self.errors_a),
+            short_number(self.errors_b)
         );
         if self.share_that_explains < 1.0 {
             text += &format!(

@@ -221,7 +221,9 @@ impl SiteFrames {
         const NAMES: [&str; 5] = ["frame", "site", "probability", "loss", "gain"];
         let wrong = |reason: String| WorkflowError::Read {
             path: folder.join("occupancy"),
-            reason: format!("{reason}; is the table complete, and of the same run as sites and movie.json?"),
+            reason: format!(
+                "{reason}; is the table that `atomlens track` wrote complete, and of the same run as sites and movie.json?"
+            ),
         };
         let numbers: Vec<Vec<f64>> =
             columns(folder, "occupancy", &NAMES)?.into_iter().map(|values| values.numbers()).collect();
