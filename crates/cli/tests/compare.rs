@@ -115,7 +115,7 @@ fn a_condition_that_switches_four_times_as_fast() {
     let place = Place::new();
     Condition { name: "vacuum", ..Condition::default() }.write(&place);
     // Other sites than those of the first, so that they are not compared one by one; frames of another length.
-    let other = &[("interior", 10), ("edge", 28), ("facet", 4)];
+    let other = &[("interior", 10), ("edge", 28), ("facet", 5)];
     let fast = Condition { name: "oxygen", chance: 0.2, classes: other, frames: 60, seed: 2, ..Condition::default() };
     fast.write(&place);
     let json = place.run("compare vacuum oxygen --permutations 999 --out result --json").good().json();
