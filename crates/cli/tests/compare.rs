@@ -150,7 +150,7 @@ fn a_condition_that_switches_four_times_as_fast() {
     );
     let paragraph = String::from_utf8(files["paragraph.txt"].clone()).unwrap();
     assert!(
-        paragraph.contains("edge sites switched") && paragraph.contains("42 sites, 60 frames of 0.5 s"),
+        paragraph.contains("edge sites switched") && paragraph.contains("43 sites, 60 frames of 0.5 s"),
         "{paragraph}"
     );
     // The same seed gives the same tables; nothing is written over.
