@@ -1,6 +1,6 @@
 //! From a movie to its sites, how often each is filled, what happens there, and how often.
 //!
-//! The frames come from files ([`movie`]), the analysis is the same for simulated ones ([`analysis`]); what it leaves are
+//! The frames come from files (`movie`), the analysis is the same for simulated ones (`analysis`); what it leaves are
 //! tables ([`tables`]), pictures and a report.
 
 pub(crate) mod analysis;

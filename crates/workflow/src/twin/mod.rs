@@ -1,7 +1,7 @@
 //! The self-check that goes with a result: movies like the one analysed, with known truth, through the same analysis.
 //!
 //! From a folder that `track` wrote and the movie that it was written of, a [`Twin`] is learned; its sites switch at the
-//! rates that were found. What the analysis makes of it, against what is true in it ([`check`]), says what to expect of the
+//! rates that were found. What the analysis makes of it, against what is true in it (`check`), says what to expect of the
 //! result: precision and recall of columns and events, error of position, bias of the rates.
 
 mod check;
