@@ -10,7 +10,7 @@
 //! noise. `b` is the frame's, in which all columns may be seen better or worse. Of the variance, shot noise goes with the
 //! intensity and so with the level; `M0` and `M1` are the means of all sites.
 //!
-//! A share of [`STRAY`] comes from anywhere, filled or empty, so that one wild frame is no event. Of normal distributions
+//! A share of `STRAY` comes from anywhere, filled or empty, so that one wild frame is no event. Of normal distributions
 //! of unequal widths the wider one wins on both sides; from where the ratio turns on it is held.
 
 use serde::{Deserialize, Serialize};

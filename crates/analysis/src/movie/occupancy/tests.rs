@@ -1,3 +1,5 @@
+use std::io::Write;
+
 use rand::RngExt;
 
 use super::*;
@@ -237,22 +239,26 @@ fn intervals_hold_the_truth_about_as_often_as_they_say() {
 /// Minutes long, and its table is what the documentation says of intervals.
 #[test]
 #[ignore = "takes minutes"]
-#[expect(clippy::print_stdout, reason = "a table for the documentation")]
 fn intervals_of_many_movies() {
     let found = coverage(200, &OccupancySettings::default());
     let (movies, sites) = (found.movies as f64, found.sites as f64);
-    println!("of {movies} movies, shares of intervals of 95 % that hold the truth:");
-    for (name, holds, of) in [
-        ("switches", found.switches, movies),
-        ("switching rate", found.rate, movies),
-        ("filling rate of the edge", found.class_fill, movies),
-        ("emptying rate of the edge", found.class_empty, movies),
-        ("switching rates of sites", found.site_rate, sites),
-        ("switches of sites", found.site_switches, sites),
-    ] {
-        println!("{name}: {:.3}", holds as f64 / of);
+    let names = [
+        "switches",
+        "rate",
+        "filling rate of the edge",
+        "emptying rate of the edge",
+        "rates of sites",
+        "switches of sites",
+    ];
+    let held = [found.switches, found.rate, found.class_fill, found.class_empty, found.site_rate, found.site_switches];
+    let of = [movies, movies, movies, movies, sites, sites];
+    let mut text = format!("of {movies} movies, shares of intervals of 95 % that hold the truth:\n");
+    for ((name, held), of) in names.iter().zip(held).zip(of) {
+        text += &format!("{name}: {:.3}\n", held as f64 / of);
     }
-    println!("found over true, switches and rate: {:.3} {:.3}", found.bias[0] / movies, found.bias[1] / movies);
+    text +=
+        &format!("found over true, switches and rate: {:.3} {:.3}\n", found.bias[0] / movies, found.bias[1] / movies);
+    std::io::stderr().write_all(text.as_bytes()).unwrap();
     for share in [found.switches, found.rate, found.class_fill, found.class_empty].map(|holds| holds as f64 / movies) {
         assert!((0.91..0.99).contains(&share), "{found:?}");
     }
