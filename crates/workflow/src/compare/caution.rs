@@ -186,18 +186,22 @@ impl DetectorShare {
                     difference."
                 .to_owned();
         }
+        // Three digits are more than is known.
+        let brief = |rate: f64| short_number(format!("{rate:.2e}").parse().unwrap_or(rate));
         let mut text = format!(
             "Counted as found, sites would switch {} times per site and {} in {} and {} times in {}; errors of detection \
              are {} and {} of that and are taken out.",
-            short_number(self.naive_a),
+            brief(self.naive_a),
             unit.name(),
             self.condition_a,
-            short_number(self.naive_b),
+            brief(self.naive_b),
             self.condition_b,
-            short_number(self.errors_a),
-            short_number(self.errors_b)
+            brief(self.errors_a),
+            brief(self.errors_b)
         );
-        if self.share_that_explains < 1.0 {
+        if self.share_that_explains < 0.01 {
+            // There is hardly a difference to explain.
+        } else if self.share_that_explains < 1.0 {
             text += &format!(
                 " Had {:.0} % of them escaped in the movie that has more of them, and none in the other, that would make the \
                  whole difference of all sites.",
