@@ -202,9 +202,13 @@ impl Plot {
         let inner_height = self.frame_ratio.map_or(width_px as f32 * 0.58, |ratio| ratio * inner_width).round();
         let frame = Rectangle::new(left, top, inner_width, inner_height);
         let legend = self.legend_rows(small, width_px as f32 - left);
-        let room = inner_width / self.x_categories.len().max(1) as f32 - 0.3 * size;
+        let room = (inner_width / self.x_categories.len().max(1) as f32 - 0.3 * size).max(small);
+        // A little smaller before a word is broken.
+        let words = self.x_categories.iter().flat_map(|name| name.split_whitespace());
+        let widest = words.map(|word| width(word, small)).fold(1.0, f32::max);
+        let name_size = small * (room / widest).clamp(0.65, 1.0);
         let names: Vec<Paragraph> =
-            self.x_categories.iter().map(|name| Paragraph::fit(name, small, room.max(small))).collect();
+            self.x_categories.iter().map(|name| Paragraph::fit(name, name_size, room)).collect();
         let foot = self.foot(&names, size);
         let height = top + inner_height + foot + legend.len() as f32 * line_spacing(small) + 0.3 * size;
         let height_px = check_size(width_px, height as u32)?;

@@ -13,6 +13,9 @@ const WEAK_SEPARATION: f64 = 0.97;
 /// Below this bias by simulated movies, in percent, rates are right.
 const SMALL_BIAS: f64 = 10.0;
 
+/// Classes of fewer expected switches are not compared in words.
+const FEW_SWITCHES: f64 = 5.0;
+
 /// Sentences.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Conclusions {
@@ -48,24 +51,25 @@ impl Conclusions {
         let mut of_class: Vec<(SiteClass, Vec<usize>)> =
             SiteClass::ALL.iter().map(|class| (*class, summary::members(analysis, *class))).collect();
         of_class.retain(|(_, members)| !members.is_empty());
+        let switches = |members: &[usize]| analysis.occupancy.together(members).map_or(0.0, |all| all.switches.value);
         for (at, (class, members)) in of_class.iter().enumerate() {
             for (other, others) in &of_class[..at] {
                 let Some(Estimate { value, low, high }) = analysis.occupancy.ratio(members, others) else { continue };
-                let beyond = if low > 1.0 || high < 1.0 { &mut self.can } else { &mut self.cannot };
-                if high < 100.0 && value.is_finite() {
-                    let (class, other) = (class.name(), other.name());
-                    let text = if low > 1.0 || high < 1.0 {
-                        format!(
-                            "A site of class {class} switches {value:.1} times as often as one of class {other} [{low:.1}, {high:.1}]."
-                        )
-                    } else {
-                        format!(
-                            "Whether sites of class {class} switch more or less often than those of class {other}: the ratio is {value:.1} [{low:.1}, {high:.1}]."
-                        )
-                    };
-                    beyond.push(text);
+                let (class, other) = (class.name(), other.name());
+                if (low > 1.0 || high < 1.0) && high < 100.0 {
+                    self.can.push(format!(
+                        "A site of class {class} switches {value:.1} times as often as one of class {other} [{low:.1}, {high:.1}]."
+                    ));
+                } else if switches(members) >= FEW_SWITCHES && switches(others) >= FEW_SWITCHES {
+                    self.cannot.push(format!(
+                        "Whether sites of class {class} switch more or less often than those of class {other}: the ratio is \
+                         {value:.1} [{low:.1}, {high:.1}]."
+                    ));
                 }
             }
+        }
+        if of_class.iter().filter(|(_, members)| switches(members) >= FEW_SWITCHES).count() < 2 && of_class.len() > 1 {
+            self.cannot.push("Whether classes of sites differ: too few switches are seen.".to_owned());
         }
     }
 
