@@ -206,7 +206,7 @@ impl Plot {
         // A little smaller before a word is broken.
         let words = self.x_categories.iter().flat_map(|name| name.split_whitespace());
         let widest = words.map(|word| width(word, small)).fold(1.0, f32::max);
-        let name_size = small * (room / widest).clamp(0.65, 1.0);
+        let name_size = small * (0.95 * room / widest).clamp(0.65, 1.0);
         let names: Vec<Paragraph> =
             self.x_categories.iter().map(|name| Paragraph::fit(name, name_size, room)).collect();
         let foot = self.foot(&names, size);
