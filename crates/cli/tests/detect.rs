@@ -110,23 +110,10 @@ fn write_movie(path: &Path, frames: usize, pixels: usize) {
 #[cfg(unix)]
 #[test]
 fn a_detection_that_was_stopped_goes_on_where_it_was() {
-    use std::time::{Duration, Instant};
     let place = Place::new();
     write_movie(&place.path("movie.npy"), 60, 160);
     let arguments = "detect movie.npy --model metal-particles --pixel-size-nm 0.015";
-    let child = place.command(&format!("{arguments} --out out")).spawn().unwrap();
-    let began = Instant::now();
-    let lines = || std::fs::read_to_string(place.path("out/detection.part")).map_or(0, |text| text.lines().count());
-    while lines() < 2 {
-        assert!(began.elapsed() < Duration::from_secs(60), "no frame in a minute");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
-    let output = child.wait_with_output().unwrap();
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(130), "{message}");
-    assert!((2..60).contains(&lines()), "{} frames", lines());
+    place.stop(&format!("{arguments} --out out"), 60);
     for name in ["columns.csv", "columns.parquet", "report.html", "confidence.tif", "overlay.png", "settings.json"] {
         assert!(place.path("out").join(name).is_file(), "{name}");
     }
@@ -137,11 +124,7 @@ fn a_detection_that_was_stopped_goes_on_where_it_was() {
     other.fails("other settings", 4, &["choose another --out"]);
     place.run(&format!("{arguments} --out out --resume")).good();
     place.run(&format!("{arguments} --out whole")).good();
-    let (resumed, whole) = (place.files("out"), place.files("whole"));
-    assert_eq!(resumed.keys().collect::<Vec<_>>(), whole.keys().collect::<Vec<_>>());
-    for name in resumed.keys().filter(|name| !["settings.json", "report.html"].contains(&name.as_str())) {
-        assert!(resumed[name] == whole[name], "{name}");
-    }
+    place.same_results("out", "whole");
     place.run(&format!("{arguments} --out out --resume")).fails("a complete run", 4, &["is complete"]);
 }
 

@@ -146,11 +146,7 @@ fn a_result_does_not_depend_on_threads_and_is_checked_by_its_twin() {
     write(&place.path("movie.npy"), &movie(24, 250.0));
     place.run(&format!("track movie.npy {TRACK} --threads 1 --out one")).good();
     place.run(&format!("track movie.npy {TRACK} --threads 3 --out three")).good();
-    let (one, three) = (place.files("one"), place.files("three"));
-    // The report and the settings name the folder.
-    for name in one.keys().filter(|name| !["settings.json", "report.html"].contains(&name.as_str())) {
-        assert!(one[name] == three[name], "{name}");
-    }
+    place.same_results("one", "three");
     let check = place.run("twin one --movies 1 --json").good().json();
     let row = |name: &str| {
         let rows = check["check"]["rows"].as_array().unwrap();
@@ -198,31 +194,14 @@ fn what_is_no_movie_is_refused() {
 #[cfg(unix)]
 #[test]
 fn a_job_that_was_stopped_goes_on_where_it_was() {
-    use std::time::{Duration, Instant};
     let place = Place::new();
     write(&place.path("movie.npy"), &movie(40, 150.0));
-    let child = place.command(&format!("track movie.npy {TRACK} --out out")).spawn().unwrap();
-    let began = Instant::now();
-    let lines = || std::fs::read_to_string(place.path("out/detection.part")).map_or(0, |text| text.lines().count());
-    while lines() < 2 {
-        assert!(began.elapsed() < Duration::from_secs(60), "no frame in a minute");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
-    let output = child.wait_with_output().unwrap();
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(130), "{message}");
-    assert!((2..40).contains(&lines()), "{} frames", lines());
+    place.stop(&format!("track movie.npy {TRACK} --out out"), 40);
     assert!(place.path("out/columns.csv").is_file());
     let again = place.run(&format!("track movie.npy {TRACK} --out out"));
     again.fails("a folder of a run that was stopped", 4, &["--resume"]);
     place.run(&format!("track movie.npy {TRACK} --out out --resume")).good();
     place.run(&format!("track movie.npy {TRACK} --out whole")).good();
-    let (resumed, whole) = (place.files("out"), place.files("whole"));
-    assert_eq!(resumed.keys().collect::<Vec<_>>(), whole.keys().collect::<Vec<_>>());
-    for name in resumed.keys().filter(|name| !["settings.json", "report.html"].contains(&name.as_str())) {
-        assert!(resumed[name] == whole[name], "{name}");
-    }
+    place.same_results("out", "whole");
     place.run(&format!("track movie.npy {TRACK} --out out --resume")).fails("a complete run", 4, &["is complete"]);
 }

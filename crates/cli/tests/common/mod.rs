@@ -122,6 +122,37 @@ impl Place {
         }
     }
 
+    /// Starts the program, which writes into the folder `out`, stops it with Ctrl-C when two of its `frames` frames are on disk, and
+    /// checks that it ends as documented with some of them done.
+    #[cfg(unix)]
+    #[track_caller]
+    pub(crate) fn stop(&self, arguments: &str, frames: usize) {
+        use std::time::{Duration, Instant};
+        let child = self.command(arguments).spawn().unwrap();
+        let began = Instant::now();
+        let lines = || fs::read_to_string(self.path("out/detection.part")).map_or(0, |text| text.lines().count());
+        while lines() < 2 {
+            assert!(began.elapsed() < Duration::from_secs(60), "no frame in a minute");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        let output = child.wait_with_output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(130), "{message}");
+        assert!((2..frames).contains(&lines()), "{} frames", lines());
+    }
+
+    /// Two folders hold the same files with the same bytes, but for those that name the folder.
+    #[track_caller]
+    pub(crate) fn same_results(&self, one: &str, other: &str) {
+        let (one, other) = (self.files(one), self.files(other));
+        assert_eq!(one.keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>());
+        for name in one.keys().filter(|name| !["settings.json", "report.html"].contains(&name.as_str())) {
+            assert!(one[name] == other[name], "{name}");
+        }
+    }
+
     /// Every file of a folder, by name.
     pub(crate) fn files(&self, folder: &str) -> BTreeMap<String, Vec<u8>> {
         files(&self.path(folder))

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use askama::Template;
 
+use super::detection::Warning;
 use super::sections::figure;
 use super::{Figure, Number, STYLE, grouped};
 use crate::drawing::Drawing;
@@ -105,7 +106,7 @@ impl ComparisonReport {
             program: &self.program,
             created: &self.created,
             paragraph: &self.paragraph,
-            warnings: &self.warnings,
+            warnings: self.warnings.iter().map(|text| Warning { place: String::new(), text: text.clone() }).collect(),
             maps: self
                 .maps
                 .iter()
@@ -298,7 +299,7 @@ struct Page<'a> {
     program: &'a str,
     created: &'a str,
     paragraph: &'a str,
-    warnings: &'a [String],
+    warnings: Vec<Warning>,
     maps: Vec<Figure>,
     rates_figure: Option<Figure>,
     differences: Vec<DifferenceRow>,
