@@ -12,10 +12,26 @@ use crate::resample::{mirrored, rows_mut};
 /// Standard deviation of the blur, in angstrom.
 pub const BLUR_ANGSTROM: f64 = 12.0;
 
+/// Normalised images, and what was taken out of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Normalised {
+    /// The images, shape `[focus, y, x]`.
+    pub images: Array3<f32>,
+    /// The local mean of all images, shape `[y, x]`, in their unit.
+    pub mean: Array2<f32>,
+    /// The local standard deviation that the rest was divided by, likewise.
+    pub deviation: Array2<f32>,
+}
+
 /// Normalises the images of a series, shape `[focus, y, x]`, of square pixels.
 ///
 /// Where the image is constant within the reach of the blur the answer is 0. Beyond the border the image is mirrored.
 pub fn normalise(series: ArrayView3<'_, f32>, pixel_angstrom: f64) -> Array3<f32> {
+    normalise_with_scale(series, pixel_angstrom).images
+}
+
+/// The same, with the mean and the deviation that were taken out.
+pub fn normalise_with_scale(series: ArrayView3<'_, f32>, pixel_angstrom: f64) -> Normalised {
     let sigma_px = BLUR_ANGSTROM / pixel_angstrom;
     let mean = blur(series.mean_axis(Axis(0)).expect("a series has at least one image"), sigma_px);
     let mut out = series.to_owned();
@@ -23,16 +39,15 @@ pub fn normalise(series: ArrayView3<'_, f32>, pixel_angstrom: f64) -> Array3<f32
         image -= &mean;
     }
     let square = out.mapv(|value| value * value).mean_axis(Axis(0)).expect("a series has at least one image");
-    let variance = blur(square, sigma_px);
+    let deviation = blur(square, sigma_px).mapv_into(|variance| variance.max(0.0).sqrt());
     // Rounding of a constant image must not be blown up to noise.
     let smallest = mean.iter().fold(0.0_f32, |largest, value| largest.max(value.abs())) * 1e-6;
     for mut image in out.outer_iter_mut() {
-        Zip::from(&mut image).and(&variance).for_each(|value, variance| {
-            let deviation = variance.max(0.0).sqrt();
+        Zip::from(&mut image).and(&deviation).for_each(|value, &deviation| {
             *value = if deviation > smallest { *value / deviation } else { 0.0 };
         });
     }
-    out
+    Normalised { images: out, mean, deviation }
 }
 
 /// Gaussian blur by three box filters in each direction, whose variances add up to that of the Gaussian (W. M. Wells,

@@ -13,6 +13,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::output::Outputs;
+
 /// What a convolution's result goes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -132,6 +134,9 @@ pub struct Architecture {
     pub image_channels: usize,
     /// Number of species that it tells apart.
     pub species: usize,
+    /// Whether it gives the wave behind the specimen besides.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wave: bool,
     /// The steps in order.
     pub steps: Vec<Step>,
 }
@@ -153,9 +158,6 @@ pub struct ConvolutionSize {
     pub has_skip: bool,
 }
 
-/// Outputs beside the species: no column, offset x and y, log of its sigma, atoms, log of their sigma.
-pub const OTHER_OUTPUTS: usize = 6;
-
 impl Architecture {
     /// Builds a network.
     pub fn new(family: Family, image_channels: usize, species: usize) -> Architecture {
@@ -167,8 +169,25 @@ impl Architecture {
                 build.mixed_scale_dense(*layers, *width, *largest_dilation)
             }
         };
-        build.convolution(last, species + OTHER_OUTPUTS, 1, 1, Activation::None, None);
-        Architecture { family, image_channels, species, steps: build.steps }
+        let channels = Outputs { species, wave: false }.channels();
+        build.convolution(last, channels, 1, 1, Activation::None, None);
+        Architecture { family, image_channels, species, wave: false, steps: build.steps }
+    }
+
+    /// The same network that gives the wave behind the specimen besides.
+    #[must_use]
+    pub fn with_wave(mut self) -> Architecture {
+        self.wave = true;
+        let outputs = self.outputs().channels();
+        if let Some(Step::Convolution { channels, .. }) = self.steps.last_mut() {
+            *channels = outputs;
+        }
+        self
+    }
+
+    /// What its channels mean.
+    pub(crate) fn outputs(&self) -> Outputs {
+        Outputs { species: self.species, wave: self.wave }
     }
 
     /// Whether the steps are those that the family, the channels and the species give; if not, what is wrong. A file may
@@ -181,7 +200,8 @@ impl Architecture {
                 self.image_channels, self.species
             ));
         }
-        if *self != Architecture::new(self.family.clone(), self.image_channels, self.species) {
+        let plain = Architecture::new(self.family.clone(), self.image_channels, self.species);
+        if *self != if self.wave { plain.with_wave() } else { plain } {
             return Err("its steps are not those of its family in this version".to_owned());
         }
         Ok(())

@@ -20,6 +20,8 @@ pub struct Batch {
     pub atoms: Vec<f32>,
     /// How much a cell's offset and atoms count, `[image, y, x]`: falls from 1 to 0 with the distance from the column.
     pub near_column: Vec<f32>,
+    /// The wave of each cell's pixels, `[image, y, x, dy, dx, part]`; empty if it is not asked for.
+    pub wave: Vec<f32>,
     /// Whether a cell's shares count, `[image, y, x]`: 0 where there is no telling what is a column.
     pub counted: Vec<f32>,
 }

@@ -18,4 +18,5 @@ pub use learning::{Device, Learner, LearnerState, StepReport};
 pub use network::Network;
 pub use onnx::network_to_onnx;
 pub use onnxruntime::{OnnxNetwork, OnnxRuntimeError};
+pub use output::Answer;
 pub use weights::{ConvolutionWeights, Weights};

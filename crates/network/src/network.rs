@@ -8,7 +8,7 @@ use ndarray::ArrayView3;
 
 use crate::architecture::{Activation, Architecture, Step};
 use crate::kernel::{self, ConvolutionShape};
-use crate::output::{Outputs, empty, read_row};
+use crate::output::{Answer, empty, read_row};
 use crate::weights::Weights;
 
 /// A network ready to look at images.
@@ -60,30 +60,39 @@ impl Network {
     /// # Panics
     /// If the image has another number of channels than the network, or there are more or fewer names than species.
     pub fn look(&self, image: ArrayView3<'_, f32>, pixel_angstrom: f64, species: &[String]) -> ConfidenceMap {
-        self.look_in_tiles(image, pixel_angstrom, species, Self::TILE_CELLS)
+        self.answer(image, pixel_angstrom, species).map
+    }
+
+    /// The same with the wave, if the network gives it.
+    ///
+    /// # Panics
+    /// As [`look`](Self::look).
+    pub fn answer(&self, image: ArrayView3<'_, f32>, pixel_angstrom: f64, species: &[String]) -> Answer {
+        self.answer_in_tiles(image, pixel_angstrom, species, Self::TILE_CELLS)
     }
 
     /// The same with tiles of another size.
-    pub fn look_in_tiles(
+    pub fn answer_in_tiles(
         &self,
         image: ArrayView3<'_, f32>,
         pixel_angstrom: f64,
         species: &[String],
         tile_cells: usize,
-    ) -> ConfidenceMap {
-        let mut map = map_of(&self.architecture, image.dim(), pixel_angstrom, species);
-        let (ny, nx) = (map.grid.ny, map.grid.nx);
-        let channels_out = Outputs { species: species.len() }.channels();
+    ) -> Answer {
+        let mut answer = answer_of(&self.architecture, image.dim(), pixel_angstrom, species);
+        let (ny, nx) = (answer.map.grid.ny, answer.map.grid.nx);
+        let outputs = self.architecture.outputs();
+        let channels_out = outputs.channels();
         for Tile { rows, columns } in tiles(&self.architecture, (ny, nx), tile_cells) {
             let (height, width) = (rows.end - rows.start, columns.end - columns.start);
             let raw = self.run(folded(image, rows, columns), 1, height, width);
             for y in rows.keep_start..rows.keep_end.min(ny) {
                 let from = (y - rows.start) * width + columns.keep_start - columns.start;
                 let to = from + columns.keep_end.min(nx) - columns.keep_start;
-                read_row(&raw[from * channels_out..to * channels_out], species.len(), y, columns.keep_start, &mut map);
+                read_row(&raw[from * channels_out..to * channels_out], outputs, y, columns.keep_start, &mut answer);
             }
         }
-        map
+        answer
     }
 
     /// The network's result, `[image, y, x, channel]`, for images folded two by two, `[image, y, x, 4 * channel]`.
@@ -179,16 +188,16 @@ fn last_uses(steps: &[Step]) -> Vec<usize> {
     last
 }
 
-/// An empty map for an image of shape `[channel, y, x]`.
+/// An empty answer for an image of shape `[channel, y, x]`.
 ///
 /// # Panics
 /// If the image has another number of channels than the network, or there are more or fewer names than species.
-pub(crate) fn map_of(
+pub(crate) fn answer_of(
     architecture: &Architecture,
     image: (usize, usize, usize),
     pixel_angstrom: f64,
     species: &[String],
-) -> ConfidenceMap {
+) -> Answer {
     let (channels, height, width) = image;
     assert_eq!(channels, architecture.image_channels, "channels of the image");
     assert_eq!(species.len(), architecture.species, "names of species");
@@ -198,7 +207,7 @@ pub(crate) fn map_of(
         cell_angstrom: 2.0 * pixel_angstrom,
         origin_angstrom: [0.5 * pixel_angstrom, 0.5 * pixel_angstrom],
     };
-    empty(grid, species)
+    empty(grid, species, architecture.wave.then_some((height, width)))
 }
 
 /// The tiles of so many rows and columns of cells. What they keep begins within the map and may end beyond it.
@@ -266,7 +275,7 @@ mod tests {
         ];
         let seed = SeedPath::new(5);
         let made = |family| {
-            let architecture = Architecture::new(family, 2, 3);
+            let architecture = Architecture::new(family, 2, 3).with_wave();
             let weights = LearnerState::draw(&architecture, seed).weights(&architecture);
             Network::new(architecture, weights).unwrap()
         };
@@ -283,9 +292,13 @@ mod tests {
         let species: Vec<String> = ["A", "B", "C"].map(str::to_owned).to_vec();
         let image = image(301, 250);
         for network in networks() {
-            let whole = network.look_in_tiles(image.view(), 0.2, &species, 4096);
-            let tiled = network.look_in_tiles(image.view(), 0.2, &species, 40);
+            let whole = network.answer_in_tiles(image.view(), 0.2, &species, 4096);
+            let tiled = network.answer_in_tiles(image.view(), 0.2, &species, 40);
             assert_eq!(whole, tiled, "{:?}", network.architecture().family);
+            let wave = whole.wave.unwrap();
+            assert_eq!(wave.dim(), (2, 301, 250));
+            assert!(wave.iter().all(|value| *value != 0.0));
+            let whole = whole.map;
             assert_eq!((whole.grid.ny, whole.grid.nx), (151, 125));
             assert!(whole.share_of_any().iter().all(|share| (0.0..=1.0001).contains(share)));
             assert!(whole.share.iter().any(|&share| share > 0.0));

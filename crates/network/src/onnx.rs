@@ -6,6 +6,7 @@
 //! - `share` `[batch, species, cells_y, cells_x]`, `offset_cells` `[batch, (x, y), cells_y, cells_x]`,
 //!   `offset_sigma_cells`, `atoms` and `atoms_sigma` `[batch, cells_y, cells_x]`: see
 //!   [`ConfidenceMap`](atomlens_core::ConfidenceMap). A cell is two by two pixels; an odd edge is rounded up.
+//! - `wave` `[batch, (real, imaginary), y, x]`, if the network gives it: see [`Answer`](crate::Answer).
 //!
 //! Only operators of the standard set 17 (<https://onnx.ai/onnx/operators/>) are used. Images are padded with zeros to
 //! the multiple of pixels that the network's levels need, and the results cut back, inside the graph. ONNX keeps the
@@ -18,7 +19,7 @@ use prost::Message;
 
 use crate::architecture::{Activation, Step};
 use crate::network::Network;
-use crate::output::{ATOMS_SCALE, LOG_ATOMS_SIGMA, LOG_OFFSET_SIGMA};
+use crate::output::{ATOMS_SCALE, LOG_ATOMS_SIGMA, LOG_OFFSET_SIGMA, WAVE_CHANNELS};
 use messages::{
     Attribute, AttributeKind, Dimension, Entry, Graph, Model, Node, Number, OperatorSet, Shape, Tensor, TensorType,
     Type, ValueInfo,
@@ -52,12 +53,30 @@ fn graph(network: &Network) -> Graph {
     let mut build = Builder::default();
     let image = build.padded_image(2 * architecture.cell_multiple());
     let raw = build.steps(network, &image);
-    build.outputs(&raw, species);
+    build.outputs(&raw, species, architecture.wave);
 
     let (cells, any) = (["cells_y", "cells_x"].map(named), || named("batch"));
     let [cells_y, cells_x] = &cells;
     let plane = || vec![any(), cells_y.clone(), cells_x.clone()];
     let planes = |count| vec![any(), numbered(count), cells_y.clone(), cells_x.clone()];
+    let mut outputs = vec![
+        value(
+            "share",
+            planes(species),
+            "Share of a column of each species in a cell of 2 x 2 pixels: summed around a place, its probability.",
+        ),
+        value("offset_cells", planes(2), "From a cell's centre to the nearest column, x and y, in cells."),
+        value("offset_sigma_cells", plane(), "Standard deviation of the offset along x or y, in cells."),
+        value("atoms", plane(), "Atoms in the nearest column."),
+        value("atoms_sigma", plane(), "Standard deviation of the number of atoms."),
+    ];
+    if architecture.wave {
+        outputs.push(value(
+            "wave",
+            vec![any(), numbered(2), named("y"), named("x")],
+            "Deviation of the wave behind the specimen from 1 over the images' contrast, real and imaginary part.",
+        ));
+    }
     Graph {
         node: build.nodes,
         name: "atomlens".to_owned(),
@@ -68,17 +87,7 @@ fn graph(network: &Network) -> Graph {
             vec![any(), numbered(architecture.image_channels as i64), named("y"), named("x")],
             "Normalised images at the pixel size that the network was trained for.",
         )],
-        output: vec![
-            value(
-                "share",
-                planes(species),
-                "Share of a column of each species in a cell of 2 x 2 pixels: summed around a place, its probability.",
-            ),
-            value("offset_cells", planes(2), "From a cell's centre to the nearest column, x and y, in cells."),
-            value("offset_sigma_cells", plane(), "Standard deviation of the offset along x or y, in cells."),
-            value("atoms", plane(), "Atoms in the nearest column."),
-            value("atoms_sigma", plane(), "Standard deviation of the number of atoms."),
-        ],
+        output: outputs,
     }
 }
 
@@ -200,7 +209,7 @@ impl Builder {
     }
 
     /// From the network's result to what it means: the arithmetic of [`crate::output`].
-    fn outputs(&mut self, raw: &str, species: i64) {
+    fn outputs(&mut self, raw: &str, species: i64, wave: bool) {
         let one = self.integers("one", &[1]);
         let two = self.integers("two", &[2]);
         let zero = self.integers("zero", &[0]);
@@ -210,9 +219,19 @@ impl Builder {
         let places = self.integers("places", &[2, 3]);
         let raw = self.apply("Slice", &[raw, &origin, &cells, &places], "raw", vec![]);
 
-        let counts = self.integers("channels", &[species + 1, 2, 1, 1, 1]);
-        let parts = ["logits", "offset_cells", "log_offset_sigma", "scaled_atoms", "log_atoms_sigma"];
+        let mut counts = vec![species + 1, 2, 1, 1, 1];
+        let mut parts = vec!["logits", "offset_cells", "log_offset_sigma", "scaled_atoms", "log_atoms_sigma"];
+        if wave {
+            counts.push(WAVE_CHANNELS as i64);
+            parts.push("folded_wave");
+        }
+        let counts = self.integers("channels", &counts);
         self.apply_with_parts("Split", &[&raw, &counts], &parts, vec![integer("axis", 1)]);
+        if wave {
+            let settings = vec![integer("blocksize", 2), text("mode", "DCR")];
+            let unfolded = self.apply("DepthToSpace", &["folded_wave"], "wave.unfolded", settings);
+            self.apply("Slice", &[&unfolded, &origin, "image_size", &places], "wave", vec![]);
+        }
 
         let shares = self.apply("Softmax", &["logits"], "shares", vec![integer("axis", 1)]);
         let species = self.integers("species", &[species]);

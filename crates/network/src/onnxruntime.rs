@@ -14,8 +14,9 @@ use ort::environment::Environment;
 use ort::session::Session;
 use ort::value::Tensor;
 
-use crate::network::{Network, Tile, map_of, tiles};
+use crate::network::{Network, Tile, answer_of, tiles};
 use crate::onnx::network_to_onnx;
+use crate::output::Answer;
 
 /// onnxruntime allows one environment a process, so the first library that is loaded is the only one.
 static LOADED: OnceLock<Result<(PathBuf, Environment), String>> = OnceLock::new();
@@ -88,31 +89,43 @@ impl OnnxNetwork {
         pixel_angstrom: f64,
         species: &[String],
     ) -> Result<ConfidenceMap, OnnxRuntimeError> {
-        self.look_in_tiles(image, pixel_angstrom, species, Network::TILE_CELLS)
+        Ok(self.answer(image, pixel_angstrom, species)?.map)
     }
 
-    fn look_in_tiles(
+    /// What [`Network::answer`] does.
+    ///
+    /// # Errors
+    /// As [`look`](Self::look).
+    ///
+    /// # Panics
+    /// As [`Network::look`].
+    pub fn answer(
+        &self,
+        image: ArrayView3<'_, f32>,
+        pixel_angstrom: f64,
+        species: &[String],
+    ) -> Result<Answer, OnnxRuntimeError> {
+        self.answer_in_tiles(image, pixel_angstrom, species, Network::TILE_CELLS)
+    }
+
+    fn answer_in_tiles(
         &self,
         image: ArrayView3<'_, f32>,
         pixel_angstrom: f64,
         species: &[String],
         tile_cells: usize,
-    ) -> Result<ConfidenceMap, OnnxRuntimeError> {
-        let mut map = map_of(self.network.architecture(), image.dim(), pixel_angstrom, species);
-        let (ny, nx) = (map.grid.ny, map.grid.nx);
+    ) -> Result<Answer, OnnxRuntimeError> {
+        let mut answer = answer_of(self.network.architecture(), image.dim(), pixel_angstrom, species);
+        let (ny, nx) = (answer.map.grid.ny, answer.map.grid.nx);
         for tile in tiles(self.network.architecture(), (ny, nx), tile_cells) {
-            self.look_at(&tile, image, &mut map)?;
+            self.look_at(&tile, image, &mut answer)?;
         }
-        Ok(map)
+        Ok(answer)
     }
 
-    /// Fills a tile's part of the map.
-    fn look_at(
-        &self,
-        tile: &Tile,
-        image: ArrayView3<'_, f32>,
-        map: &mut ConfidenceMap,
-    ) -> Result<(), OnnxRuntimeError> {
+    /// Fills a tile's part of the answer.
+    fn look_at(&self, tile: &Tile, image: ArrayView3<'_, f32>, answer: &mut Answer) -> Result<(), OnnxRuntimeError> {
+        let Answer { map, wave } = answer;
         let (channels, height, width) = image.dim();
         // The graph itself adds the zeros beyond the image.
         let (rows, columns) = (&tile.rows, &tile.columns);
@@ -126,6 +139,19 @@ impl OnnxNetwork {
         let (ny, nx) = (map.grid.ny, map.grid.nx);
         let kept_rows = rows.keep_start..rows.keep_end.min(ny);
         let kept_columns = columns.keep_start..columns.keep_end.min(nx);
+        if let Some(wave) = wave {
+            let (_, values) = results["wave"].try_extract_tensor::<f32>()?;
+            let parts = ArrayView3::from_shape((2, shape[2], shape[3]), values)
+                .map_err(|_| OnnxRuntimeError::Run(format!("its result wave has {} numbers", values.len())))?;
+            let (end_y, end_x) = ((2 * kept_rows.end).min(height), (2 * kept_columns.end).min(width));
+            let (first_y, first_x) = (2 * rows.start, 2 * columns.start);
+            let kept = parts.slice(s![
+                ..,
+                2 * kept_rows.start - first_y..end_y - first_y,
+                2 * kept_columns.start - first_x..end_x - first_x
+            ]);
+            wave.slice_mut(s![.., 2 * kept_rows.start..end_y, 2 * kept_columns.start..end_x]).assign(&kept);
+        }
         let from = s![
             kept_rows.start - rows.start..kept_rows.end - rows.start,
             kept_columns.start - columns.start..kept_columns.end - columns.start

@@ -10,11 +10,15 @@ pub(crate) const LOG_ATOMS_SIGMA: (f32, f32) = (-2.0, 3.0);
 /// Atoms that an output of 1 stands for.
 pub(crate) const ATOMS_SCALE: f32 = 5.0;
 
+/// Channels of the wave: real and imaginary part of two by two pixels.
+pub(crate) const WAVE_CHANNELS: usize = 8;
+
 /// The order of the channels: logits of the species and of no column, offset x and y, log of its sigma, atoms, log of
-/// their sigma.
-#[derive(Debug, Clone, Copy)]
+/// their sigma; where the wave is given, its pixels in a cell, `[dy, dx, part]`, real and imaginary part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Outputs {
     pub(crate) species: usize,
+    pub(crate) wave: bool,
 }
 
 impl Outputs {
@@ -34,15 +38,29 @@ impl Outputs {
         self.species + 5
     }
 
-    pub(crate) fn channels(self) -> usize {
+    pub(crate) fn wave(self) -> usize {
         self.species + 6
+    }
+
+    pub(crate) fn channels(self) -> usize {
+        self.wave() + if self.wave { WAVE_CHANNELS } else { 0 }
     }
 }
 
-/// Writes one row of cells of a network's result, `[x, channel]`, into row `y` of a confidence map, from column
-/// `first_x` on.
-pub(crate) fn read_row(row: &[f32], species: usize, y: usize, first_x: usize, map: &mut ConfidenceMap) {
-    let outputs = Outputs { species };
+/// What a network says of an image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Columns.
+    pub map: ConfidenceMap,
+    /// The deviation of the wave behind the specimen from 1 over the images' contrast, real and imaginary part, shape `[2, y, x]` of
+    /// the images' pixels; `None` if the network does not give it.
+    pub wave: Option<Array3<f32>>,
+}
+
+/// Writes one row of cells of a network's result, `[x, channel]`, into row `y` of its answer, from column `first_x` on.
+pub(crate) fn read_row(row: &[f32], outputs: Outputs, y: usize, first_x: usize, answer: &mut Answer) {
+    let Answer { map, wave } = answer;
+    let species = outputs.species;
     for (index, raw) in row.chunks_exact(outputs.channels()).enumerate() {
         let x = first_x + index;
         let logits = &raw[..species + 1];
@@ -57,11 +75,27 @@ pub(crate) fn read_row(row: &[f32], species: usize, y: usize, first_x: usize, ma
             raw[outputs.log_offset_sigma()].clamp(LOG_OFFSET_SIGMA.0, LOG_OFFSET_SIGMA.1).exp();
         map.atoms[[y, x]] = (ATOMS_SCALE * raw[outputs.atoms()]).max(0.0);
         map.atoms_sigma[[y, x]] = raw[outputs.log_atoms_sigma()].clamp(LOG_ATOMS_SIGMA.0, LOG_ATOMS_SIGMA.1).exp();
+        if let Some(wave) = wave {
+            for (place, parts) in raw[outputs.wave()..].chunks_exact(2).enumerate() {
+                let (j, i) = (2 * y + place / 2, 2 * x + place % 2);
+                for (part, &value) in parts.iter().enumerate() {
+                    // The last cell of an odd edge has pixels that the image does not.
+                    if let Some(to) = wave.get_mut([part, j, i]) {
+                        *to = value;
+                    }
+                }
+            }
+        }
     }
 }
 
-/// A confidence map without anything in it.
-pub(crate) fn empty(grid: CellGrid, species: &[String]) -> ConfidenceMap {
+/// An answer without anything in it, for an image of so many pixels along y and x.
+pub(crate) fn empty(grid: CellGrid, species: &[String], wave_of: Option<(usize, usize)>) -> Answer {
+    let wave = wave_of.map(|(height, width)| Array3::zeros((2, height, width)));
+    Answer { map: empty_map(grid, species), wave }
+}
+
+fn empty_map(grid: CellGrid, species: &[String]) -> ConfidenceMap {
     let (ny, nx) = (grid.ny, grid.nx);
     ConfidenceMap {
         grid,

@@ -42,6 +42,37 @@ impl Weights {
         Ok(())
     }
 
+    /// The weights of a network that tells other species apart, or gives the wave besides, and is like this one before its last
+    /// convolution: what the outputs have in common stays, `fresh` gives the rest. An error says what does not fit.
+    pub fn with_outputs_of(
+        &self,
+        own: &Architecture,
+        fresh: &Weights,
+        other: &Architecture,
+    ) -> Result<Weights, String> {
+        self.check(own)?;
+        fresh.check(other)?;
+        if own.family != other.family || own.image_channels != other.image_channels {
+            return Err("another family of networks, or another number of images".to_owned());
+        }
+        let (from, to) = (own.outputs(), other.outputs());
+        let mut weights = self.clone();
+        let (head, old) = match (fresh.0.last(), weights.0.pop()) {
+            (Some(head), Some(old)) => (head, old),
+            _ => return Err("a network without convolutions".to_owned()),
+        };
+        let mut head = head.clone();
+        // From the logit of no column on, up to the wave.
+        let shared = from.wave() - from.species;
+        for (new, old) in head.weight.chunks_exact_mut(to.channels()).zip(old.weight.chunks_exact(from.channels())) {
+            new[to.species..to.species + shared].copy_from_slice(&old[from.species..from.species + shared]);
+        }
+        head.bias[to.species..to.species + shared].copy_from_slice(&old.bias[from.species..from.species + shared]);
+        weights.0.push(head);
+        weights.check(other)?;
+        Ok(weights)
+    }
+
     /// The weights of a network that sees several images, `several`, and does with the one in their middle what this one, of
     /// architecture `one`, does with its only image. The other images count `beside` times as much as the one in the
     /// middle, scaled so that independent noise of all of them stays as strong as it was: 0 leaves them out, 1 sees the mean of
@@ -54,8 +85,8 @@ impl Weights {
         if one.image_channels != 1 || images < 2 {
             return Err(format!("from {} images to {images}: expected from 1 to more", one.image_channels));
         }
-        if one.family != several.family || one.species != several.species {
-            return Err("another family of networks, or another number of species".to_owned());
+        if one.family != several.family || one.outputs() != several.outputs() {
+            return Err("another family of networks, or other outputs".to_owned());
         }
         let reads_image = |step: &Step| matches!(step, Step::Convolution { from: 0, .. });
         let reading: Vec<usize> = (0..one.steps.len()).filter(|&step| reads_image(&one.steps[step])).collect();
@@ -120,5 +151,25 @@ mod tests {
         let difference = look(&several, &merged, &image) - look(&one, &weights, &mean);
         assert!(difference.iter().all(|difference| difference.abs() < 1e-4));
         assert!(weights.expanded(&several, &several, 0.0).is_err());
+    }
+
+    #[test]
+    fn other_outputs_keep_what_they_have_in_common() {
+        let family = Family::Ladder { channels: vec![8, 12], pairs: 1 };
+        let own = Architecture::new(family.clone(), 1, 2);
+        let other = Architecture::new(family, 1, 4).with_wave();
+        let draw = |architecture: &Architecture, seed| {
+            LearnerState::draw(architecture, SeedPath::new(seed)).weights(architecture)
+        };
+        let (weights, fresh) = (draw(&own, 5), draw(&other, 6));
+        let both = weights.with_outputs_of(&own, &fresh, &other).unwrap();
+        let mut stream = SeedPath::new(9).stream();
+        let image = Array3::from_shape_simple_fn((1, 32, 40), || stream.random_range(-1.0_f32..1.0));
+        let names = |count: usize| (0..count).map(|index| index.to_string()).collect::<Vec<_>>();
+        let before = Network::new(own, weights).unwrap().answer(image.view(), 0.2, &names(2));
+        let after = Network::new(other, both).unwrap().answer(image.view(), 0.2, &names(4));
+        assert_eq!(before.map.offset_cells, after.map.offset_cells);
+        assert_eq!(before.map.atoms_sigma, after.map.atoms_sigma);
+        assert!(before.wave.is_none() && after.wave.is_some());
     }
 }

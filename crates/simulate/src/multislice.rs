@@ -312,6 +312,24 @@ impl<T: Real> ExitWave<T> {
         ExitWave::from_wave(&wave, self.grid(), self.energy_ev)
     }
 
+    /// The wave after free flight over a distance in angstrom along the beam; a negative one takes it back, as to the
+    /// middle of a thin specimen. In Fresnel's approximation: its spectrum times `exp(-i pi lambda d k^2)` (Kirkland,
+    /// *Advanced Computing in Electron Microscopy*, 3rd edition, equation 6.65).
+    pub fn propagated(&self, distance_angstrom: f64) -> ExitWave<T> {
+        let mut wave = self.clone();
+        let ny = self.limit.grid.ny;
+        let turn = -std::f64::consts::PI * wavelength_angstrom(self.energy_ev) * distance_angstrom;
+        let frequencies_y = self.limit.grid.frequencies_y();
+        wave.spectrum.par_chunks_mut(ny).enumerate().for_each(|(column, values)| {
+            let kx = self.limit.frequency_x(column);
+            for (value, ky) in values.iter_mut().zip(&frequencies_y) {
+                let (sin, cos) = (turn * (kx * kx + ky * ky)).sin_cos();
+                *value = *value * Complex::new(T::of(cos), T::of(sin));
+            }
+        });
+        wave
+    }
+
     /// Sampling of the wave.
     pub fn grid(&self) -> Grid {
         self.limit.grid

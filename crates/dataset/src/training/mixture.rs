@@ -52,6 +52,10 @@ pub struct Mixture {
     pub pixel_size_angstrom: Distribution,
     /// Where a pair shows frames of a movie rather than one image.
     pub window: Option<WindowSettings>,
+    /// Part of the focal series that lack one or more of their images.
+    pub missing_image_fraction: f64,
+    /// Whether the wave behind the specimen is asked for.
+    pub wave: bool,
     /// Whether every true column is given the least error that its place can be known with. Not in the file: it takes time,
     /// and only those who judge a detector want it.
     pub with_bounds: bool,
@@ -168,6 +172,10 @@ struct MixtureFile {
     focal_series: Option<FocalSeriesSettings>,
     #[serde(default)]
     window: Option<WindowSettings>,
+    #[serde(default)]
+    missing_image_fraction: f64,
+    #[serde(default)]
+    wave: bool,
     part: Vec<PartSettings>,
 }
 
@@ -226,6 +234,8 @@ impl Mixture {
             images_per_wave: file.images_per_wave,
             pixel_size_angstrom: file.pixel_size_angstrom,
             window: file.window,
+            missing_image_fraction: file.missing_image_fraction,
+            wave: file.wave,
             with_bounds: false,
             parts,
         };
@@ -259,6 +269,17 @@ impl Mixture {
         }
         if let Some(window) = &self.window {
             window.check()?;
+        }
+        if !(0.0..=1.0).contains(&self.missing_image_fraction) {
+            return wrong("missing_image_fraction", self.missing_image_fraction.to_string(), "a fraction from 0 to 1");
+        }
+        if let Labels::Columns(names) = &self.labels
+            && !(1..=64).contains(&names.len())
+        {
+            return wrong("labels.columns", format!("{} names", names.len()), "1 to 64, such as Mo, S2 and S");
+        }
+        if self.wave && self.window.is_some() {
+            return wrong("wave", "true".to_owned(), "false where the mixture has a [window] of frames");
         }
         for Part { recipe, settings } in &self.parts {
             if !(settings.weight >= 0.0 && settings.weight.is_finite()) {

@@ -22,6 +22,7 @@ mod frames;
 pub mod mixture;
 mod pair;
 pub mod target;
+mod wave;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -48,6 +49,9 @@ pub struct TrainingPair {
     pub input: Array3<f32>,
     /// The answer.
     pub target: Target,
+    /// The deviation of the wave behind the specimen from 1 on the pixels of the image, real and imaginary part, shape `[2, y, x]`,
+    /// over the contrast that normalising took out of the images; `None` where the mixture does not ask for it.
+    pub wave: Option<Array3<f32>>,
     /// What was drawn.
     pub drawn: TrainingDrawn,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use atomlens_analysis::cramer_rao::{Counting, column_bounds};
-use atomlens_analysis::normalise::normalise;
+use atomlens_analysis::normalise::{Normalised, normalise_with_scale};
 use atomlens_analysis::resample::{resample, resampled_length};
 use atomlens_core::glam::DVec2;
 use atomlens_core::grid::next_fast_length;
@@ -17,6 +17,7 @@ use rand::RngExt;
 use super::frames::{self, Placing, SwitchingColumn};
 use super::mixture::{PartSettings, WindowSettings};
 use super::target::{Target, TrueColumn};
+use super::wave::PlaneWave;
 use super::{Labels, Mixture, PIXEL_ANGSTROM, TrainingDrawn, TrainingPair, edge};
 use crate::background::{self, Source};
 use crate::simulator::Simulator;
@@ -37,6 +38,9 @@ const BEYOND_ANGSTROM: f64 = 1.5;
 /// What belongs to a column, for the bound of its place: about half the distance to its neighbours.
 const COLUMN_REACH_ANGSTROM: f64 = 1.2;
 
+/// Of the series that lack images, those that have one alone; the others lack one.
+const ALONE_FRACTION: f64 = 0.4;
+
 /// One recipe of the mixture.
 struct Part {
     name: Arc<str>,
@@ -53,6 +57,8 @@ pub(super) struct Pairs {
     field_px: usize,
     images_per_wave: u64,
     window: Option<WindowSettings>,
+    missing_image_fraction: f64,
+    wave: bool,
     with_bounds: bool,
 }
 
@@ -66,6 +72,8 @@ pub(super) struct Exposed {
     /// Columns that come and go in a window of frames, and the waves without them.
     switching: Vec<SwitchingColumn>,
     waves_without: Vec<ExitWave<f32>>,
+    /// The wave in the plane of the columns, where it is asked for.
+    plane_wave: Option<PlaneWave>,
     view: View,
     energy_kev: f64,
     beam_tilt_mrad: [f64; 2],
@@ -100,10 +108,12 @@ impl Pairs {
         Ok(Pairs {
             parts,
             seed,
-            labels: mixture.labels,
+            labels: mixture.labels.clone(),
             field_px: mixture.field_px,
             images_per_wave: mixture.images_per_wave,
             window: mixture.window.clone(),
+            missing_image_fraction: mixture.missing_image_fraction,
+            wave: mixture.wave,
             with_bounds: mixture.with_bounds,
         })
     }
@@ -138,7 +148,7 @@ impl Part {
         }
     }
 
-    fn exposed(&self, number: u64, part: usize) -> Result<Exposed, DatasetError> {
+    fn exposed(&self, number: u64, part: usize, with_wave: bool) -> Result<Exposed, DatasetError> {
         let seed = self.simulator.seed().child("specimen").index(number);
         let recipe = self.simulator.recipe();
         let mut random = seed.child("view").stream();
@@ -162,8 +172,48 @@ impl Part {
         let (switching, stays) = frames::choose(&specimen, &self.settings.switching, seed.child("switching"));
         let waves_without = if switching.is_empty() { Vec::new() } else { waves_of_some(&|atom| stays[atom])? };
         let columns = specimen.columns;
-        Ok(Exposed { number, part, waves, columns, switching, waves_without, view, energy_kev, beam_tilt_mrad })
+        let thickness = specimen.structure.cell.map_or(0.0, |cell| cell.lengths_angstrom()[2]);
+        let plane_wave = if with_wave { PlaneWave::of(&waves, &columns, thickness)? } else { None };
+        Ok(Exposed {
+            number,
+            part,
+            waves,
+            columns,
+            switching,
+            waves_without,
+            plane_wave,
+            view,
+            energy_kev,
+            beam_tilt_mrad,
+        })
     }
+}
+
+impl Pairs {
+    /// Which images of a focal series are there: all, or all but one, or one alone.
+    fn present(&self, images: usize, random: &mut RandomStream) -> Vec<bool> {
+        let mut present = vec![true; images];
+        if images > 1 && random.random::<f64>() < self.missing_image_fraction {
+            let alone = random.random::<f64>() < ALONE_FRACTION;
+            let chosen = random.random_range(0..images);
+            present.iter_mut().enumerate().for_each(|(index, present)| *present = (index == chosen) == alone);
+        }
+        present
+    }
+}
+
+/// The images of a series with zeros, which is the local mean, where one is missing.
+fn with_gaps(normalised: Normalised, present: &[bool]) -> Array3<f32> {
+    if present.iter().all(|present| *present) || present.len() == 1 {
+        return normalised.images;
+    }
+    let (_, ny, nx) = normalised.images.dim();
+    let mut images = Array3::zeros((present.len(), ny, nx));
+    let places = (0..present.len()).filter(|&index| present[index]);
+    for (place, image) in places.zip(normalised.images.outer_iter()) {
+        images.index_axis_mut(Axis(0), place).assign(&image);
+    }
+    images
 }
 
 impl Source for Pairs {
@@ -176,7 +226,7 @@ impl Source for Pairs {
 
     fn ready(&self, specimen: u64) -> Result<Exposed, DatasetError> {
         let part = self.part_of(specimen);
-        self.parts[part].exposed(specimen, part)
+        self.parts[part].exposed(specimen, part, self.wave)
     }
 
     fn make(&self, exposed: &Exposed, index: u64, _: &dyn Fn() -> bool) -> Result<TrainingPair, DatasetError> {
@@ -205,6 +255,7 @@ impl Source for Pairs {
         let mut random = seed.child("frames").stream();
         let gone = frames::states(exposed.switching.len(), frames, &part.settings.switching, &mut random);
         let placing = self.window.as_ref().map(|window| Placing::draw(window, &mut random));
+        let present = self.present(lens.defocus_angstrom.len(), &mut seed.child("missing").stream());
         let inner = window.inner.map(|span| span.length);
         let shape = [1, 0].map(|axis| {
             let pixel = [window.pixel_angstrom.0, window.pixel_angstrom.1][axis];
@@ -217,6 +268,9 @@ impl Source for Pairs {
             let (frame, focus) = if frames > 1 { (image, 0) } else { (0, image) };
             if placing.as_ref().is_some_and(|placing| !placing.has(frame)) {
                 resampled.push(Array2::zeros(shape));
+                continue;
+            }
+            if !present[focus] {
                 continue;
             }
             let seen = match last.take() {
@@ -247,13 +301,26 @@ impl Source for Pairs {
         }
         let views: Vec<_> = resampled.iter().map(|image| image.view()).collect();
         let series: Array3<f32> = ndarray::stack(Axis(0), &views).expect("the images of a series are alike");
+        let mut wave = None;
         let input = match &placing {
             Some(placing) => {
                 let mut input = cut.image(&series);
                 placing.uncover(&mut input);
                 input
             }
-            None => cut.image(&normalise(series.view(), PIXEL_ANGSTROM)),
+            None => {
+                let normalised = normalise_with_scale(series.view(), PIXEL_ANGSTROM);
+                if self.wave {
+                    let first = window.inner.map(|span| span.first as f64);
+                    let first = DVec2::from_array(first) * DVec2::from(window.pixel_angstrom);
+                    let asked = exposed.plane_wave.as_ref().map_or_else(
+                        || Array3::zeros((2, normalised.mean.nrows(), normalised.mean.ncols())),
+                        |wave| wave.asked_for(first, &normalised, camera.offset_counts as f32),
+                    );
+                    wave = Some(cut.image(&asked));
+                }
+                cut.image(&with_gaps(normalised, &present))
+            }
         };
 
         let reach = -BEYOND_ANGSTROM..self.field_px as f64 * PIXEL_ANGSTROM + BEYOND_ANGSTROM;
@@ -276,6 +343,7 @@ impl Source for Pairs {
             .collect();
         Ok(TrainingPair {
             input,
+            wave,
             target: Target::new(columns, self.labels.species().len(), self.field_px),
             drawn: TrainingDrawn {
                 index,

@@ -6,8 +6,8 @@
 //! # Which columns count
 //! With [`Labels::Particle`] every column of the body is `metal`, and a column of the support that holds an
 //! element heavier than oxygen is `support`; columns of oxygen alone are not asked for. With [`Labels::Layer`] a column is
-//! named by what a single layer has there: `C`, `B`, `N`, `M` (one metal atom), `X2` and `X` (two chalcogens, or one).
-//! A sheet of graphene below a layer is a support and is not asked for.
+//! named by what a single layer has there: `C`, `B`, `N`, `M` (one metal atom), `X2` and `X` (two chalcogens, or one);
+//! with [`Labels::Columns`] by the elements themselves. A sheet of graphene below a layer is a support and is not asked for.
 //!
 //! # What is left open
 //! Where two columns lie nearer than [`CLOSEST_ANGSTROM`] to each other (a twin off its axis, a leaning sheet) no image
@@ -30,27 +30,36 @@ pub const CLOSEST_ANGSTROM: f64 = 0.9;
 const OXYGEN: u8 = 8;
 
 /// Which columns are asked for and what they are called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Labels {
     /// `metal` and `support`.
     Particle,
     /// `C`, `B`, `N`, `M`, `X2` and `X`.
     Layer,
+    /// Columns of a layer by what they are made of, as tables call them: `Mo`, `S2`, `S`. Columns of the layer that are not in the
+    /// list are not asked for.
+    Columns(Vec<String>),
 }
 
 impl Labels {
     /// Names of the species, in the order of their indices.
-    pub fn species(self) -> &'static [&'static str] {
+    pub fn species(&self) -> Vec<String> {
         match self {
-            Labels::Particle => &["metal", "support"],
-            Labels::Layer => &["C", "B", "N", "M", "X2", "X"],
+            Labels::Particle => ["metal", "support"].map(str::to_owned).to_vec(),
+            Labels::Layer => ["C", "B", "N", "M", "X2", "X"].map(str::to_owned).to_vec(),
+            Labels::Columns(names) => names.clone(),
         }
     }
 
     /// The index of a column's species; `None` for a column that is not asked for.
-    pub fn species_of(self, column: &Column) -> Option<usize> {
+    pub fn species_of(&self, column: &Column) -> Option<usize> {
         match (self, column.role) {
+            (Labels::Columns(_), ColumnRole::Support) => None,
+            (Labels::Columns(names), ColumnRole::Specimen) => {
+                let own = column.species(true);
+                names.iter().position(|name| *name == own)
+            }
             (Labels::Particle, ColumnRole::Specimen) => Some(0),
             (Labels::Particle, ColumnRole::Support) => {
                 column.atoms.keys().any(|element| element.atomic_number() > OXYGEN).then_some(1)

@@ -13,7 +13,7 @@ use super::parameters::{Learned, standardised};
 use super::state::LearnerState;
 use crate::architecture::{Architecture, Step};
 use crate::batch::Batch;
-use crate::output::Outputs;
+use crate::output::WAVE_CHANNELS;
 
 /// What a step of training found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,6 +24,8 @@ pub struct StepReport {
     pub place: f32,
     /// Negative log-likelihood of the number of atoms, a column.
     pub atoms: f32,
+    /// Mean square error of the wave, a pixel; 0 where it is not asked for.
+    pub wave: f32,
     /// Norm of the gradient.
     pub gradient_norm: f32,
 }
@@ -73,8 +75,9 @@ impl<B: Operations> DeviceLearner<B> {
             atoms: given(&batch.atoms, 1),
             near: given(&batch.near_column, 1),
             counted: given(&batch.counted, 1),
+            wave: self.architecture.wave.then(|| given(&batch.wave, WAVE_CHANNELS)),
         };
-        let (total, parts) = loss(raw, targets, Outputs { species });
+        let (total, parts) = loss(raw, targets, self.architecture.outputs());
         let gradients = total.backward();
         let gradients = tracked
             .iter()
@@ -83,7 +86,7 @@ impl<B: Operations> DeviceLearner<B> {
             .collect();
         let gradient_norm = self.optimiser.step(&mut self.parameters, gradients, learning_rate);
         let parts = numbers(parts.inner());
-        StepReport { share: parts[0], place: parts[1], atoms: parts[2], gradient_norm }
+        StepReport { share: parts[0], place: parts[1], atoms: parts[2], wave: parts[3], gradient_norm }
     }
 
     pub(crate) fn state(&self) -> LearnerState {

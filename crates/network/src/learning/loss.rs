@@ -5,12 +5,14 @@
 //! - The negative logarithm of the probability, under the Gaussian that the network states, of the place and of the
 //!   number of atoms of the column near a cell (Nix and Weigend, *ICNN* 1994, doi:10.1109/ICNN.1994.374138): least
 //!   when the stated standard deviations are the true ones.
+//! - The mean square error of the wave, real and imaginary part, where it is asked for: least when the network gives its
+//!   expectation.
 
 use burn_tensor::Tensor;
 use burn_tensor::activation::log_softmax;
 use burn_tensor::backend::Backend;
 
-use crate::output::{ATOMS_SCALE, LOG_ATOMS_SIGMA, LOG_OFFSET_SIGMA, Outputs};
+use crate::output::{ATOMS_SCALE, LOG_ATOMS_SIGMA, LOG_OFFSET_SIGMA, Outputs, WAVE_CHANNELS};
 
 /// A column for about this many cells: puts the cross-entropy on the scale of a column.
 const CELLS_PER_COLUMN: f32 = 30.0;
@@ -19,6 +21,9 @@ const PLACE_WEIGHT: f32 = 0.3;
 /// What the number of atoms counts.
 const ATOMS_WEIGHT: f32 = 0.1;
 
+/// What the wave counts.
+const WAVE_WEIGHT: f32 = 1.0;
+
 /// A batch's targets as tensors, `[image, y, x, ..]`.
 pub(crate) struct Targets<B: Backend> {
     pub(crate) share: Tensor<B, 4>,
@@ -26,9 +31,10 @@ pub(crate) struct Targets<B: Backend> {
     pub(crate) atoms: Tensor<B, 4>,
     pub(crate) near: Tensor<B, 4>,
     pub(crate) counted: Tensor<B, 4>,
+    pub(crate) wave: Option<Tensor<B, 4>>,
 }
 
-/// The loss and its parts: [share, place, atoms] without their weights, shape `[3]`.
+/// The loss and its parts: [share, place, atoms, wave] without their weights, shape `[4]`.
 pub(crate) fn loss<B: Backend>(
     raw: Tensor<B, 4>,
     targets: Targets<B>,
@@ -54,6 +60,17 @@ pub(crate) fn loss<B: Backend>(
     let atoms = square * log_sigma.clone().mul_scalar(-2.0).exp().mul_scalar(0.5) + log_sigma;
     let atoms = (atoms * targets.near).sum() / near;
 
-    let total = share.clone() + place.clone().mul_scalar(PLACE_WEIGHT) + atoms.clone().mul_scalar(ATOMS_WEIGHT);
-    (total, Tensor::cat(vec![share, place, atoms], 0))
+    let wave = match targets.wave {
+        None => share.zeros_like(),
+        Some(wave) => {
+            let square = (channels(outputs.wave(), WAVE_CHANNELS) - wave).powi_scalar(2);
+            square.sum().mul_scalar(2.0 / (cells * WAVE_CHANNELS as f32))
+        }
+    };
+
+    let total = share.clone()
+        + place.clone().mul_scalar(PLACE_WEIGHT)
+        + atoms.clone().mul_scalar(ATOMS_WEIGHT)
+        + wave.clone().mul_scalar(WAVE_WEIGHT);
+    (total, Tensor::cat(vec![share, place, atoms, wave], 0))
 }

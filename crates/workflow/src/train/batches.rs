@@ -38,6 +38,11 @@ fn add(batch: &mut Batch, pair: &TrainingPair) {
             let near = (-0.5 * square / (NEAR_CELLS * NEAR_CELLS)).exp();
             batch.near_column.push(if target.has_column[[y, x]] { near } else { 0.0 });
             batch.counted.push(if target.ignore[[y, x]] { 0.0 } else { 1.0 });
+            if let Some(wave) = &pair.wave {
+                for (dy, dx) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                    batch.wave.extend((0..2).map(|part| wave[[part, 2 * y + dy, 2 * x + dx]]));
+                }
+            }
         }
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn finish(
     context: &Context,
 ) -> Result<Model, WorkflowError> {
     let recipe = &settings.recipe;
-    let species: Vec<String> = mixture.labels.species().iter().map(|&name| name.to_owned()).collect();
+    let species = mixture.labels.species();
     let validation = recipe.schedule.validation_images;
     context.progress.note("calibrating on images that were not trained on");
     let mut pairs = unseen_pairs(mixture, validation + 2 * IMAGES, context)
@@ -154,6 +154,18 @@ fn atoms_sigma_scale(judged: &[Judged]) -> f64 {
     ratios.sort_by(f64::total_cmp);
     let within = ratios.get((0.6827 * ratios.len() as f64) as usize).copied().unwrap_or(1.0);
     if within > 0.0 { within } else { 1.0 }
+}
+
+/// Of the true columns that were found, the share whose likeliest species is right.
+pub fn species_right(judged: &[Judged]) -> Option<f64> {
+    let (mut right, mut found) = (0_usize, 0_usize);
+    for image in judged {
+        for hit in pair(&places(&image.detected), &image.truth, HIT_RADIUS_ANGSTROM) {
+            found += 1;
+            right += usize::from(image.detected[hit.detected].species == image.truth_species[hit.truth]);
+        }
+    }
+    (found > 0).then(|| right as f64 / found as f64)
 }
 
 /// Figures by dose, and those of all images last; always of the same ranges, so that tables of several looks fit together.

@@ -29,6 +29,12 @@ pub struct CurvePoint {
     pub loss_place: f64,
     /// Negative log-likelihood of the number of atoms, likewise.
     pub loss_atoms: f64,
+    /// Mean square error of the wave, likewise; 0 where the network does not give it.
+    #[serde(default)]
+    pub loss_wave: f64,
+    /// Share of the true columns that were found whose species is right.
+    #[serde(default)]
+    pub species_right: Option<f64>,
     /// Figures by dose, and those of all images last.
     pub accuracy: Vec<Accuracy>,
 }
@@ -46,8 +52,17 @@ impl CurvePoint {
 
     /// The header of `curves.csv`.
     fn header(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            ["step", "minutes", "learning_rate", "loss_share", "loss_place", "loss_atoms"].map(str::to_owned).to_vec();
+        let first = [
+            "step",
+            "minutes",
+            "learning_rate",
+            "loss_share",
+            "loss_place",
+            "loss_atoms",
+            "loss_wave",
+            "species_right",
+        ];
+        let mut names = first.map(str::to_owned).to_vec();
         for accuracy in &self.accuracy {
             let range = match accuracy.dose_high_e_per_a2 {
                 _ if accuracy.is_of_all_doses() => String::new(),
@@ -62,12 +77,18 @@ impl CurvePoint {
     }
 
     fn record(&self) -> Vec<String> {
-        let losses = [self.minutes, self.learning_rate, self.loss_share, self.loss_place, self.loss_atoms];
+        let losses =
+            [self.minutes, self.learning_rate, self.loss_share, self.loss_place, self.loss_atoms, self.loss_wave];
+        let species_right = self.species_right.map_or(String::new(), |value| value.to_string());
         let figures = self.accuracy.iter().flat_map(|accuracy| {
             [accuracy.precision, accuracy.recall, accuracy.f1, accuracy.median_position_error_pm]
                 .map(|value| value.map_or(String::new(), |value| value.to_string()))
         });
-        std::iter::once(self.step.to_string()).chain(losses.map(|value| value.to_string())).chain(figures).collect()
+        std::iter::once(self.step.to_string())
+            .chain(losses.map(|value| value.to_string()))
+            .chain([species_right])
+            .chain(figures)
+            .collect()
     }
 }
 
@@ -78,6 +99,7 @@ pub(super) struct Losses {
     share: f64,
     place: f64,
     atoms: f64,
+    wave: f64,
 }
 
 impl Losses {
@@ -86,10 +108,11 @@ impl Losses {
         self.share += f64::from(report.share);
         self.place += f64::from(report.place);
         self.atoms += f64::from(report.atoms);
+        self.wave += f64::from(report.wave);
     }
 
-    pub(super) fn mean(&self) -> [f64; 3] {
-        [self.share, self.place, self.atoms].map(|sum| sum / self.count.max(1.0))
+    pub(super) fn mean(&self) -> [f64; 4] {
+        [self.share, self.place, self.atoms, self.wave].map(|sum| sum / self.count.max(1.0))
     }
 }
 

@@ -18,7 +18,9 @@ use atomlens_analysis::columns::ColumnSettings;
 use atomlens_core::SeedPath;
 use atomlens_dataset::StreamSettings;
 use atomlens_dataset::training::{Mixture, TrainingPair, TrainingStream};
-use atomlens_network::{Architecture, Device, Learner, LearnerState, Network, network_from_bytes, network_to_bytes};
+use atomlens_network::{
+    Architecture, Device, Learner, LearnerState, Network, Weights, network_from_bytes, network_to_bytes,
+};
 use atomlens_report::html::{DoseValidation, TrainingCurves, TrainingState, TrainingStep, Validation};
 use serde::Serialize;
 
@@ -181,16 +183,11 @@ fn prepare(
             let wrong = |reason: String| WorkflowError::Setting {
                 what: "--from",
                 found: format!("{name}, whose weights do not fit ({reason})"),
-                expected: "a model of the recipe's own network and number of species, of as many images or of one"
-                    .to_owned(),
+                expected: "a model of the recipe's own network, of as many images or of one".to_owned(),
             };
             let network = Model::find(name)?.network;
-            let one = network.architecture();
-            let weights = if one.image_channels == 1 && settings.mixture.frames() > 1 {
-                network.weights().expanded(one, architecture, BESIDE).map_err(wrong)?
-            } else {
-                network.weights().clone()
-            };
+            let drawn = || SeedPath::new(settings.seed).child("network");
+            let weights = begun(&network, architecture, settings.mixture.frames() > 1, drawn).map_err(wrong)?;
             LearnerState::from_weights(architecture, &weights).map_err(wrong)
         }
     };
@@ -211,6 +208,34 @@ fn prepare(
     let state = start()?;
     Provenance::new("train", resolved).write(&out.join("settings.json"))?;
     Ok(state)
+}
+
+/// The weights of a network to begin with: those of a trained one, made to see as many images and to answer as much as is asked.
+fn begun(
+    network: &Network,
+    architecture: &Architecture,
+    frames_of_a_movie: bool,
+    seed: impl FnOnce() -> SeedPath,
+) -> Result<Weights, String> {
+    let (own, weights) = (network.architecture(), network.weights());
+    let answering_alike = if own.species == architecture.species && own.wave == architecture.wave {
+        (own.clone(), weights.clone())
+    } else {
+        let mut other = Architecture::new(own.family.clone(), own.image_channels, architecture.species);
+        if architecture.wave {
+            other = other.with_wave();
+        }
+        let fresh = LearnerState::draw(&other, seed()).weights(&other);
+        let weights = weights.with_outputs_of(own, &fresh, &other)?;
+        (other, weights)
+    };
+    let (own, weights) = answering_alike;
+    if own.image_channels == 1 && architecture.image_channels > 1 {
+        // Images at another focus have another contrast: their mean says nothing.
+        weights.expanded(&own, architecture, if frames_of_a_movie { BESIDE } else { 0.0 })
+    } else {
+        Ok(weights)
+    }
 }
 
 struct Training<'a> {
@@ -313,18 +338,20 @@ impl Training<'_> {
         let weights = learner.state().weights(&self.architecture);
         let network = Network::new(self.architecture.clone(), weights)
             .map_err(|reason| WorkflowError::TrainingFailed { steps: point.step, reason })?;
-        let species: Vec<String> = self.mixture.labels.species().iter().map(|&name| name.to_owned()).collect();
+        let species = self.mixture.labels.species();
         let judged = judge(&network, &species, unseen, &ColumnSettings::default());
-        [point.loss_share, point.loss_place, point.loss_atoms] = losses.mean();
+        [point.loss_share, point.loss_place, point.loss_atoms, point.loss_wave] = losses.mean();
+        point.species_right = (species.len() > 1).then(|| finish::species_right(&judged)).flatten();
         point.accuracy = finish::accuracy(&judged);
         self.folder.write_network(&network)?;
         let shown = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
         self.context.progress.note(&format!(
-            "step {}: loss {:.3}, place {:.3}; F1 {} on unseen images, position error {} pm",
+            "step {}: loss {:.3}, place {:.3}; F1 {} on unseen images, species right {}, position error {} pm",
             point.step,
             point.loss_share,
             point.loss_place,
             shown(point.f1()),
+            shown(point.species_right),
             shown(point.all().and_then(|all| all.median_position_error_pm))
         ));
         Ok(point)

@@ -72,10 +72,11 @@ pub struct BundledTraining {
 }
 
 /// All of them.
-pub const BUNDLED: [BundledTraining; 3] = [
+pub const BUNDLED: [BundledTraining; 4] = [
     BundledTraining { name: "metal-particles", text: include_str!("../../../../recipes/models/metal-particles.toml") },
     BundledTraining { name: "metal-movies", text: include_str!("../../../../recipes/models/metal-movies.toml") },
     BundledTraining { name: "single-layers", text: include_str!("../../../../recipes/models/single-layers.toml") },
+    BundledTraining { name: "layer-series", text: include_str!("../../../../recipes/models/layer-series.toml") },
 ];
 
 /// Finds a training recipe and its mixture: a file, or the name of a bundled one. A mixture's file is looked for beside
@@ -156,7 +157,8 @@ impl TrainingRecipe {
 
     /// The network that is trained on a mixture.
     pub fn architecture(&self, mixture: &Mixture) -> Architecture {
-        Architecture::new(self.network.clone(), mixture.channels(), mixture.labels.species().len())
+        let columns = Architecture::new(self.network.clone(), mixture.channels(), mixture.labels.species().len());
+        if mixture.wave { columns.with_wave() } else { columns }
     }
 }
 
