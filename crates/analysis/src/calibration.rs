@@ -2,9 +2,11 @@
 //!
 //! Probabilities go through a monotone piecewise linear map, fitted by isotonic regression (pool adjacent violators;
 //! B. Zadrozny and C. Elkan, *KDD* 2002, 694, doi:10.1145/775047.775151) over bins of the raw value. Stated position
-//! errors are multiplied by one factor for all doses.
+//! errors are multiplied by one factor for all doses. Probabilities of several species go through one temperature (C. Guo et
+//! al., *ICML* 2017, arXiv:1706.04599).
 
 use atomlens_core::glam::DVec2;
+use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 /// Why a calibration cannot be used or made.
@@ -127,6 +129,58 @@ impl ProbabilityCalibration {
     }
 }
 
+/// Raises shares to the power of one over a temperature and makes them add up to one.
+pub fn temper(shares: &mut [f64], temperature: f64) {
+    let largest = shares.iter().copied().fold(0.0, f64::max);
+    if largest <= 0.0 {
+        return;
+    }
+    for share in shares.iter_mut() {
+        *share = (share.max(0.0) / largest).powf(1.0 / temperature);
+    }
+    let sum: f64 = shares.iter().sum();
+    shares.iter_mut().for_each(|share| *share /= sum);
+}
+
+/// Temperatures that a fit may end at.
+const TEMPERATURES: [f64; 2] = [0.3, 5.0];
+
+/// No species is less probable than this in a fit: one column should not outweigh hundreds.
+const LEAST_PROBABILITY: f64 = 1e-4;
+
+/// The temperature under which probabilities of species, shape `[column, species]`, make the true ones likeliest (golden-section
+/// search of its logarithm).
+///
+/// # Errors
+/// If there are fewer than 80 columns.
+pub fn fit_species_temperature(probabilities: ArrayView2<'_, f64>, truth: &[usize]) -> Result<f64, CalibrationError> {
+    let needed = 2 * ProbabilityCalibration::BIN_COUNT;
+    if truth.len() < needed || truth.len() != probabilities.nrows() {
+        return Err(CalibrationError::TooFew { found: truth.len().min(probabilities.nrows()), needed });
+    }
+    let surprise = |log_temperature: f64| -> f64 {
+        let mut row = Vec::new();
+        let of_column = |(shares, &truth): (ndarray::ArrayView1<'_, f64>, &usize)| {
+            row.clear();
+            row.extend(shares.iter().copied());
+            temper(&mut row, log_temperature.exp());
+            -row.get(truth).copied().unwrap_or(0.0).max(LEAST_PROBABILITY).ln()
+        };
+        probabilities.outer_iter().zip(truth).map(of_column).sum()
+    };
+    let golden = 0.5 * (5.0_f64.sqrt() - 1.0);
+    let [mut low, mut high] = TEMPERATURES.map(f64::ln);
+    for _ in 0..24 {
+        let (left, right) = (high - golden * (high - low), low + golden * (high - low));
+        if surprise(left) < surprise(right) {
+            high = right;
+        } else {
+            low = left;
+        }
+    }
+    Ok((0.5 * (low + high)).exp())
+}
+
 /// Detections of neighbouring raw values.
 #[derive(Debug, Clone, Copy, Default)]
 struct Block {
@@ -211,6 +265,7 @@ pub fn fit_sigma_scale(errors: &[DVec2], sigmas: &[f64]) -> Result<f64, Calibrat
 #[cfg(test)]
 mod tests {
     use atomlens_core::SeedPath;
+    use ndarray::Array2;
     use rand::RngExt;
     use rand_distr::{Distribution, Normal};
 
@@ -274,5 +329,24 @@ mod tests {
         let scale = fit_sigma_scale(&errors, &sigmas).unwrap();
         assert!((scale - 1.7).abs() < 0.08, "{scale}");
         assert!(fit_sigma_scale(&errors[..10], &sigmas).is_err());
+    }
+
+    #[test]
+    fn a_temperature_undoes_what_made_probabilities_too_sure() {
+        // Columns whose true species is drawn with the stated probability, which is then sharpened by a temperature of one half.
+        let mut stream = SeedPath::new(3).stream();
+        let (mut stated, mut truth) = (Vec::new(), Vec::new());
+        for _ in 0..4000 {
+            let mut row: Vec<f64> = (0..3).map(|_| stream.random_range(0.05..1.0)).collect();
+            temper(&mut row, 1.0);
+            let draw: f64 = stream.random();
+            truth.push(if draw < row[0] { 0 } else { 1 + usize::from(draw >= row[0] + row[1]) });
+            temper(&mut row, 0.5);
+            stated.extend(row);
+        }
+        let stated = Array2::from_shape_vec((4000, 3), stated).unwrap();
+        let temperature = fit_species_temperature(stated.view(), &truth).unwrap();
+        assert!((temperature - 2.0).abs() < 0.15, "{temperature}");
+        assert!(fit_species_temperature(stated.slice(ndarray::s![..10, ..]), &truth[..10]).is_err());
     }
 }

@@ -18,7 +18,7 @@ use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::calibration::ProbabilityCalibration;
+use crate::calibration::{ProbabilityCalibration, temper};
 use crate::neighbours::Neighbours;
 use crate::resample::rows_mut;
 
@@ -37,6 +37,9 @@ pub struct ColumnSettings {
     pub probability_calibration: ProbabilityCalibration,
     /// Factor on the detector's own standard deviation of the place.
     pub position_sigma_scale: f64,
+    /// The detector's probabilities of the species, raised to the power of one over this and made to add up to one, are those that
+    /// are stated ([`crate::calibration::fit_species_temperature`]).
+    pub species_temperature: f64,
 }
 
 impl Default for ColumnSettings {
@@ -47,6 +50,7 @@ impl Default for ColumnSettings {
             gather_radius_angstrom: 0.8,
             probability_calibration: ProbabilityCalibration::identity(),
             position_sigma_scale: 1.0,
+            species_temperature: 1.0,
         }
     }
 }
@@ -66,6 +70,14 @@ const SEEDS_A_TASK: usize = 256;
 /// # Panics
 /// If the map's arrays do not have the shape of its grid.
 pub fn find_columns(map: &ConfidenceMap, settings: &ColumnSettings) -> Vec<DetectedColumn> {
+    find_columns_with_species(map, settings).0
+}
+
+/// The same, and the probability of every species given that there is a column, shape `[column, species]`.
+///
+/// # Panics
+/// As [`find_columns`].
+pub fn find_columns_with_species(map: &ConfidenceMap, settings: &ColumnSettings) -> (Vec<DetectedColumn>, Array2<f64>) {
     let shares = Shares::of(map);
     let radius = settings.gather_radius_angstrom / map.grid.cell_angstrom;
     let separation = settings.minimum_separation_angstrom / map.grid.cell_angstrom;
@@ -75,7 +87,11 @@ pub fn find_columns(map: &ConfidenceMap, settings: &ColumnSettings) -> Vec<Detec
         let found = gathered.iter().map(|column| (column.place, column.sum)).collect();
         let kept = separated(found, separation);
         if kept.len() == gathered.len() {
-            return gathered.iter().filter_map(|column| shares.column(column, settings)).collect();
+            let (columns, species): (Vec<_>, Vec<_>) =
+                gathered.iter().filter_map(|column| shares.column(column, settings)).unzip();
+            let species = species.concat();
+            let shape = (columns.len(), map.species.len());
+            return (columns, Array2::from_shape_vec(shape, species).expect("a probability of every species"));
         }
         places = kept;
     }
@@ -122,8 +138,7 @@ struct Gathered {
     sum: f64,
     place: DVec2,
     sigma: f64,
-    species: usize,
-    species_probability: f64,
+    by_species: Vec<f64>,
     atoms: f64,
     atoms_sigma: f64,
 }
@@ -262,41 +277,45 @@ impl<'a> Shares<'a> {
                 atoms_sigma += share * finite(self.map.atoms_sigma[[j, i]]);
             }
         }
-        let (species, largest) = by_species
-            .iter()
-            .copied()
-            .enumerate()
-            .fold((0, 0.0), |best, (species, total)| if total > best.1 { (species, total) } else { best });
         if sum <= 0.0 {
-            let (sigma, species_probability) = (radius, 0.0);
-            return Gathered { sum: 0.0, place, sigma, species, species_probability, atoms: 0.0, atoms_sigma: 0.0 };
+            return Gathered { sum: 0.0, place, sigma: radius, by_species, atoms: 0.0, atoms_sigma: 0.0 };
         }
         Gathered {
             sum,
             place: place + (claims / weights - place).clamp_length_max(radius),
             // Neighbouring cells see the same noise: their errors are one error, not many that average out.
             sigma: sigmas / weights,
-            species,
-            species_probability: largest / sum,
+            by_species,
             atoms: atoms / sum,
             atoms_sigma: atoms_sigma / sum,
         }
     }
 
-    /// The column in angstrom, if it is probable enough.
-    fn column(&self, gathered: &Gathered, settings: &ColumnSettings) -> Option<DetectedColumn> {
+    /// The column in angstrom with the probabilities of its species, if it is probable enough.
+    fn column(&self, gathered: &Gathered, settings: &ColumnSettings) -> Option<(DetectedColumn, Vec<f64>)> {
         let probability = settings.probability_calibration.apply(gathered.sum);
         let [x_angstrom, y_angstrom] = self.map.grid.place_angstrom(gathered.place.x, gathered.place.y);
-        (gathered.sum > 0.0 && probability >= settings.probability_threshold).then_some(DetectedColumn {
+        if gathered.sum <= 0.0 || probability < settings.probability_threshold {
+            return None;
+        }
+        let mut by_species = gathered.by_species.clone();
+        temper(&mut by_species, settings.species_temperature);
+        let (species, species_probability) = by_species
+            .iter()
+            .copied()
+            .enumerate()
+            .fold((0, 0.0), |best, (species, share)| if share > best.1 { (species, share) } else { best });
+        let column = DetectedColumn {
             x_angstrom,
             y_angstrom,
             position_sigma_angstrom: gathered.sigma * self.map.grid.cell_angstrom * settings.position_sigma_scale,
             probability,
-            species: gathered.species,
-            species_probability: gathered.species_probability,
+            species,
+            species_probability,
             atoms: gathered.atoms,
             atoms_sigma: gathered.atoms_sigma,
-        })
+        };
+        Some((column, by_species))
     }
 }
 

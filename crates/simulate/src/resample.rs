@@ -88,10 +88,39 @@ fn transform<T: Real>(
 /// # Errors
 /// As [`resample`].
 pub fn shift<T: Real>(image: &Array2<T>, grid: Grid, distance_angstrom: [f64; 2]) -> Result<Array2<T>, SimulateError> {
-    let [x, y] = distance_angstrom;
-    transform(image, grid, grid.nx, grid.ny, |kx, ky| {
-        let (sin, cos) = (-std::f64::consts::TAU * (kx * x + ky * y)).sin_cos();
-        Complex::new(T::of(cos), T::of(sin))
+    resample_shifted(image, grid, grid.nx, grid.ny, distance_angstrom, |_, _| 1.0)
+}
+
+/// [`resample`] and [`shift`] in one.
+///
+/// # Errors
+/// As [`resample`].
+pub fn resample_shifted<T: Real>(
+    image: &Array2<T>,
+    grid: Grid,
+    nx: usize,
+    ny: usize,
+    distance_angstrom: [f64; 2],
+    filter: impl Fn(f64, f64) -> f64 + Sync,
+) -> Result<Array2<T>, SimulateError> {
+    if distance_angstrom == [0.0; 2] {
+        return resample(image, grid, nx, ny, filter);
+    }
+    // The phase is a product of one along x and one along y, of which there are few.
+    let along = |field: f64, distance: f64, pixels: usize| -> Vec<Complex<f64>> {
+        let turn = -std::f64::consts::TAU * distance / field;
+        (0..=pixels / 2).map(|order| Complex::cis(turn * order as f64)).collect()
+    };
+    let [field_x, field_y] = [grid.field_x_angstrom(), grid.field_y_angstrom()];
+    let along_x = along(field_x, distance_angstrom[0], nx);
+    let along_y = along(field_y, distance_angstrom[1], ny);
+    let phase = |table: &[Complex<f64>], frequency: f64, field: f64| {
+        let phase = table[(frequency.abs() * field).round() as usize];
+        if frequency < 0.0 { phase.conj() } else { phase }
+    };
+    transform(image, grid, nx, ny, |kx, ky| {
+        let phase = phase(&along_x, kx, field_x) * phase(&along_y, ky, field_y) * filter(kx, ky);
+        Complex::new(T::of(phase.re), T::of(phase.im))
     })
 }
 

@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 
 use atomlens_core::{Distribution, Grid, RandomStream};
 use atomlens_simulate::optics::{Aperture, Coherence};
-use atomlens_simulate::resample::{Motion, resample};
+use atomlens_simulate::resample::{Motion, resample_shifted};
 use atomlens_simulate::{ExitWave, Optics};
 use ndarray::Array2;
 
@@ -114,20 +114,22 @@ impl Lens {
         let [shift_x, shift_y] = self.shift_angstrom[focus];
         let to_middle = 0.5 * (binning - 1) as f64;
         let shift = [shift_x + to_middle * detector.pixel_x_angstrom, shift_y + to_middle * detector.pixel_y_angstrom];
-        let image = self.blurred(&sum, first.grid(), detector)?;
-        if shift == [0.0; 2] {
-            return Ok(image);
-        }
-        Ok(atomlens_simulate::resample::shift(&image, detector, shift)?)
+        self.blurred(&sum, first.grid(), detector, shift)
     }
 }
 
 impl Lens {
-    /// The intensity on the detector's pixels, blurred by motion.
-    fn blurred(&self, intensity: &Array2<f32>, grid: Grid, detector: Grid) -> Result<Array2<f32>, DatasetError> {
+    /// The intensity on the detector's pixels, blurred by motion and shifted.
+    fn blurred(
+        &self,
+        intensity: &Array2<f32>,
+        grid: Grid,
+        detector: Grid,
+        shift: [f64; 2],
+    ) -> Result<Array2<f32>, DatasetError> {
         let (nx, ny) = (detector.nx, detector.ny);
         if self.motion.drift_angstrom != [0.0; 2] {
-            return Ok(resample(intensity, grid, nx, ny, |kx, ky| self.motion.transfer(kx, ky))?);
+            return Ok(resample_shifted(intensity, grid, nx, ny, shift, |kx, ky| self.motion.transfer(kx, ky))?);
         }
         // Vibration alone is a product of factors along x and along y, of which there are few: exponentials for
         // every frequency of the plane would take longer than its transform.
@@ -136,7 +138,8 @@ impl Lens {
         let along_x: Vec<f64> = (0..=orders).map(|n| self.motion.transfer(n as f64 / field[0], 0.0)).collect();
         let along_y: Vec<f64> = (0..=orders).map(|n| self.motion.transfer(0.0, n as f64 / field[1])).collect();
         let order = |k: f64, field: f64| (k.abs() * field + 0.5) as usize;
-        Ok(resample(intensity, grid, nx, ny, |kx, ky| along_x[order(kx, field[0])] * along_y[order(ky, field[1])])?)
+        let blur = |kx: f64, ky: f64| along_x[order(kx, field[0])] * along_y[order(ky, field[1])];
+        Ok(resample_shifted(intensity, grid, nx, ny, shift, blur)?)
     }
 }
 

@@ -4,16 +4,20 @@
 //! drift ([`Eye::look_window`]); its columns are those of the frame in the middle. Every frame is normalised by itself. A
 //! frame that is missing, as at the ends of a movie, and what a frame does not cover, is zero: the local mean, which says
 //! nothing. The network was trained with such zeros.
+//!
+//! A model of focal series sees the images of a series together, laid on each other, in order of increasing underfocus
+//! ([`Eye::look_series`]); they share one mean and one scale. It may give the wave behind the specimen besides.
 
-use atomlens_analysis::columns::{ColumnSettings, find_columns};
+use atomlens_analysis::columns::{ColumnSettings, find_columns_with_species};
 use atomlens_analysis::movie::drift::Pose;
-use atomlens_analysis::normalise::normalise;
+use atomlens_analysis::normalise::{normalise, normalise_with_scale};
 use atomlens_analysis::resample::{covered, resample, resample_moved};
 use atomlens_analysis::statistics::InputStatistics;
 use atomlens_core::glam::{DAffine2, DVec2};
 use atomlens_core::{ConfidenceMap, DetectedColumn};
-use atomlens_network::OnnxNetwork;
+use atomlens_network::{Answer, OnnxNetwork};
 use ndarray::{Array2, Array3, ArrayView3, Axis, Zip};
+use num_complex::Complex;
 
 use crate::WorkflowError;
 use crate::model::Model;
@@ -23,8 +27,14 @@ use crate::model::Model;
 pub struct Look {
     /// The columns, in angstrom from the centre of the frame's first pixel.
     pub columns: Vec<DetectedColumn>,
+    /// The probabilities of their species given that there is a column, shape `[column, species]`.
+    pub species: Array2<f64>,
     /// The network's map.
     pub map: ConfidenceMap,
+    /// The wave behind the specimen in the middle plane of its columns, relative to the incident wave, if the model gives it: shape
+    /// `[y, x]`, on pixels of the model's size ([`ModelCard::pixel_size_angstrom`](crate::model::ModelCard)), the first of which is
+    /// centred on that of the frame.
+    pub wave: Option<Array2<Complex<f32>>>,
     /// How the frame is unlike those of the training.
     pub warnings: Vec<String>,
 }
@@ -71,7 +81,53 @@ impl Eye<'_> {
         let resampled = resample(frame.view(), self.pixel_angstrom, target).insert_axis(Axis(0));
         let normalised = normalise(resampled.view(), target);
         drop(resampled);
-        self.seen(frame, normalised.view())
+        self.seen(frame, normalised.view(), None)
+    }
+
+    /// Looks at the images of a focal series together, in order of increasing underfocus and laid on each other; one that is
+    /// missing is `None`, where the model's card says that it may be
+    /// ([`SeriesRange::may_lack_images`](crate::model::SeriesRange)). Their counts should be without the camera's offset: the wave's
+    /// scale follows the images' contrast. The warnings compare the middle one of those that are there with the training.
+    ///
+    /// # Errors
+    /// If the model needs another number of images, some are missing that it needs, all are, they differ in size, or
+    /// onnxruntime fails.
+    pub fn look_series(&self, images: &[Option<&Array2<f32>>]) -> Result<Look, WorkflowError> {
+        let card = &self.model.card;
+        let wrong = |found: String, expected: String| WorkflowError::Setting { what: "focal series", found, expected };
+        let needed = card.series.as_ref().map_or(1, |series| series.images);
+        let present: Vec<&Array2<f32>> = images.iter().flatten().copied().collect();
+        let may_lack = card.series.as_ref().is_some_and(|series| series.may_lack_images);
+        if images.len() != needed || present.is_empty() || (present.len() < needed && !may_lack) {
+            return Err(wrong(
+                format!("{} images, of which {} can be used", images.len(), present.len()),
+                format!("{needed}, since the model {} sees so many at different focus together", card.name),
+            ));
+        }
+        if let Some(other) = present.iter().find(|image| image.dim() != present[0].dim()) {
+            return Err(wrong(
+                format!("images of {:?} and {:?} pixels (y, x)", present[0].dim(), other.dim()),
+                "images of one size".to_owned(),
+            ));
+        }
+        let target = card.pixel_size_angstrom;
+        let resampled: Vec<Array2<f32>> =
+            present.iter().map(|image| resample(image.view(), self.pixel_angstrom, target)).collect();
+        let views: Vec<_> = resampled.iter().map(|image| image.view()).collect();
+        let series = ndarray::stack(Axis(0), &views).expect("images of one size stay so");
+        drop(resampled);
+        let normalised = normalise_with_scale(series.view(), target);
+        drop(series);
+        let mut contrast = normalised.deviation;
+        contrast.zip_mut_with(&normalised.mean, |deviation, mean| *deviation /= mean.max(f32::MIN_POSITIVE));
+        let (_, ny, nx) = normalised.images.dim();
+        let mut seen = Array3::zeros((images.len(), ny, nx));
+        let places = (0..images.len()).filter(|&index| images[index].is_some());
+        for (place, image) in places.zip(normalised.images.outer_iter()) {
+            seen.index_axis_mut(Axis(0), place).assign(&image);
+        }
+        let middle = present[present.len() / 2];
+        self.seen(middle, seen.view(), Some(&contrast))
     }
 
     /// Looks at the frame in the middle of a window of as many frames, in their order in time, as the model's card says
@@ -101,7 +157,7 @@ impl Eye<'_> {
             }
         }
         drop(own);
-        self.seen(centre.image, frames.view())
+        self.seen(centre.image, frames.view(), None)
     }
 
     /// A frame as it is where the specimen lies as in `centre`, normalised; zero where it shows nothing.
@@ -126,7 +182,7 @@ impl Eye<'_> {
         }
         let what_it_sees = match needed {
             1 => "one frame at a time",
-            _ if card.frames == 1 => "the images of a focal series together",
+            _ if card.frames == 1 => "the images of a focal series together (option --focal-series)",
             _ => {
                 "a frame of a movie together with those before and after it; a model of single frames, such as metal-particles, can look at one alone"
             }
@@ -138,26 +194,51 @@ impl Eye<'_> {
         })
     }
 
-    /// What the network sees in normalised frames, shape `[frame, y, x]`; `frame` is the one whose columns are looked for.
-    fn seen(&self, frame: &Array2<f32>, normalised: ArrayView3<'_, f32>) -> Result<Look, WorkflowError> {
+    /// What the network sees in normalised frames, shape `[frame, y, x]`; `frame` is the one whose columns are looked for,
+    /// `contrast` what the wave is relative to.
+    fn seen(
+        &self,
+        frame: &Array2<f32>,
+        normalised: ArrayView3<'_, f32>,
+        contrast: Option<&Array2<f32>>,
+    ) -> Result<Look, WorkflowError> {
         let Eye { model, pixel_angstrom, .. } = self;
         let target = model.card.pixel_size_angstrom;
-        let own = normalised.index_axis(Axis(0), normalised.len_of(Axis(0)) / 2);
+        let own = (0..normalised.len_of(Axis(0))).map(|index| normalised.index_axis(Axis(0), index));
+        // The middle one, or the one beside it where that is missing.
+        let middle = normalised.len_of(Axis(0)) / 2;
+        let own = own.enumerate().filter(|(_, image)| image.iter().any(|value| *value != 0.0));
+        let own = own
+            .min_by_key(|(index, _)| index.abs_diff(middle))
+            .map_or_else(|| normalised.index_axis(Axis(0), middle), |(_, image)| image);
         let statistics = InputStatistics::of(frame.view(), own, target);
-        let map = match self.onnx {
-            Some(onnx) => onnx.look(normalised, target, &model.card.species)?,
-            None => model.network.look(normalised, target, &model.card.species),
+        let Answer { map, wave } = match self.onnx {
+            Some(onnx) => onnx.answer(normalised, target, &model.card.species)?,
+            None => model.network.answer(normalised, target, &model.card.species),
         };
-        let mut columns = find_columns(&map, &self.columns);
-        let (width, height) = (frame.ncols() as f64 - 0.5, frame.nrows() as f64 - 0.5);
-        columns.retain(|column| {
-            let (x, y) = (column.x_angstrom / pixel_angstrom.0, column.y_angstrom / pixel_angstrom.1);
-            (-0.5..width).contains(&x) && (-0.5..height).contains(&y)
+        let wave = wave.zip(contrast).map(|(wave, contrast)| {
+            let parts = wave.index_axis(Axis(0), 0).to_owned();
+            let imaginary = wave.index_axis(Axis(0), 1);
+            Zip::from(&parts)
+                .and(&imaginary)
+                .and(contrast)
+                .map_collect(|real, imaginary, contrast| Complex::new(1.0 + contrast * real, contrast * imaginary))
         });
+        let (mut columns, species) = find_columns_with_species(&map, &self.columns);
+        let (width, height) = (frame.ncols() as f64 - 0.5, frame.nrows() as f64 - 0.5);
+        let inside: Vec<usize> = (0..columns.len())
+            .filter(|&index| {
+                let column = &columns[index];
+                let (x, y) = (column.x_angstrom / pixel_angstrom.0, column.y_angstrom / pixel_angstrom.1);
+                (-0.5..width).contains(&x) && (-0.5..height).contains(&y)
+            })
+            .collect();
+        let species = species.select(Axis(0), &inside);
+        columns = inside.into_iter().map(|index| columns[index].clone()).collect();
         for column in &mut columns {
             column.atoms_sigma *= model.card.atoms_sigma_scale;
         }
-        Ok(Look { columns, map, warnings: statistics.outside(&model.card.statistics) })
+        Ok(Look { columns, species, map, wave, warnings: statistics.outside(&model.card.statistics) })
     }
 }
 

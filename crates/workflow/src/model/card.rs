@@ -1,7 +1,7 @@
 //! What is known of a model.
 
 use atomlens_analysis::columns::ColumnSettings;
-use atomlens_analysis::reliability::{PositionReliability, ProbabilityReliability};
+use atomlens_analysis::reliability::{Confusion, PositionReliability, ProbabilityReliability};
 use atomlens_analysis::statistics::Ranges;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ pub struct ModelCard {
     /// Frames of a movie that it sees at once, those before and after the one whose columns it gives included; 1 for images.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub frames: usize,
+    /// The focal series that it sees; `None` for single images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<SeriesRange>,
     /// Pixel size that it sees; images are resampled to it.
     pub pixel_size_angstrom: f64,
     /// How images are brought to its scale.
@@ -41,6 +44,9 @@ pub struct ModelCard {
     pub probability_reliability: ProbabilityReliability,
     /// Stated against observed position errors on the same images.
     pub position_reliability: Option<PositionReliability>,
+    /// Whether its species are right, on the same images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub species_accuracy: Option<SpeciesAccuracy>,
     /// What its images are like as a whole.
     pub statistics: Ranges,
 }
@@ -66,6 +72,28 @@ pub struct ModelRange {
     pub cs_angstrom: [f64; 2],
     /// Energy.
     pub energy_kev: [f64; 2],
+}
+
+/// The focal series that a model sees, in order of increasing underfocus.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeriesRange {
+    /// Number of images.
+    pub images: usize,
+    /// Least and largest step of the defocus from one to the next.
+    pub step_angstrom: [f64; 2],
+    /// Whether it was trained on series that lack images.
+    pub may_lack_images: bool,
+}
+
+/// How well a model tells species apart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SpeciesAccuracy {
+    /// Share of the true columns that are of each species.
+    pub share: Vec<f64>,
+    /// Which species were taken for which.
+    pub confusion: Confusion,
+    /// Stated against observed probabilities of the species.
+    pub reliability: ProbabilityReliability,
 }
 
 /// How a model was trained.

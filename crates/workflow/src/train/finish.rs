@@ -1,18 +1,18 @@
 //! What a trained network is worth: its calibration, its accuracy, and the card that says both.
 
-use atomlens_analysis::calibration::{ProbabilityCalibration, fit_sigma_scale};
+use atomlens_analysis::calibration::{ProbabilityCalibration, fit_sigma_scale, fit_species_temperature};
 use atomlens_analysis::columns::ColumnSettings;
 use atomlens_analysis::matching::{HIT_RADIUS_ANGSTROM, pair};
-use atomlens_analysis::reliability::Outcomes;
+use atomlens_analysis::reliability::{Outcomes, ProbabilityReliability};
 use atomlens_analysis::score::places;
 use atomlens_analysis::statistics::{InputStatistics, Ranges};
 use atomlens_dataset::training::{Mixture, PIXEL_ANGSTROM, TrainingPair};
 use atomlens_network::Network;
-use ndarray::Axis;
+use ndarray::{Array2, Axis};
 
 use super::validation::{DOSE_BORDERS, Judged, judge, tally};
 use super::{TrainSettings, unseen_pairs};
-use crate::model::{Accuracy, Model, ModelCard, ModelRange, TrainingFacts};
+use crate::model::{Accuracy, Model, ModelCard, ModelRange, SeriesRange, SpeciesAccuracy, TrainingFacts};
 use crate::{Context, WorkflowError};
 
 /// Images that the calibration is fitted to, and as many that the accuracy is measured on.
@@ -52,6 +52,12 @@ pub(super) fn finish(
     let position_sigma_scale = fit_sigma_scale(&outcomes.errors_angstrom, &outcomes.sigmas_angstrom)
         .map_err(|error| too_few(error.to_string()))?;
     let atoms_sigma_scale = atoms_sigma_scale(&judged);
+    let species_temperature = if species.len() > 1 {
+        let (probabilities, truth) = species_of_hits(&judged);
+        fit_species_temperature(probabilities.view(), &truth).map_err(|error| too_few(error.to_string()))?
+    } else {
+        1.0
+    };
     let calibrated: Vec<(f64, bool)> = outcomes
         .probabilities
         .iter()
@@ -61,6 +67,7 @@ pub(super) fn finish(
         probability_threshold: best_threshold(&calibrated, judged.iter().map(|image| image.truth.len()).sum()),
         probability_calibration,
         position_sigma_scale,
+        species_temperature,
         ..ColumnSettings::default()
     };
 
@@ -68,16 +75,17 @@ pub(super) fn finish(
     let mut judged = judge(&network, &species, test, &all);
     let outcomes = self::outcomes(&judged);
     for image in &mut judged {
-        image.detected.retain(|column| column.probability >= columns.probability_threshold);
+        image.keep_above(columns.probability_threshold);
     }
     let card = ModelCard {
         name: recipe.name.clone(),
         description: recipe.description.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        species,
+        species: species.clone(),
         frames: mixture.frames(),
+        series: (mixture.channels() > mixture.frames()).then(|| series(mixture, pairs.iter())),
         pixel_size_angstrom: PIXEL_ANGSTROM,
-        normalisation: normalisation(mixture.frames()),
+        normalisation: normalisation(mixture),
         lattices: recipe.lattices.clone(),
         range: range(pairs.iter()),
         training: TrainingFacts {
@@ -95,15 +103,60 @@ pub(super) fn finish(
         accuracy: accuracy(&judged).into_iter().filter(|accuracy| accuracy.images > 0).collect(),
         probability_reliability: outcomes.of_probability(BINS),
         position_reliability: outcomes.of_position(),
+        species_accuracy: (species.len() > 1).then(|| species_accuracy(&judged, &species)),
         statistics: Ranges::of(&pairs.iter().map(statistics).collect::<Vec<_>>()),
     };
     Ok(Model { card, network })
 }
 
-fn normalisation(frames: usize) -> String {
+/// The probabilities of the species of what was found, shape `[column, species]`, and their true species.
+fn species_of_hits(judged: &[Judged]) -> (Array2<f64>, Vec<usize>) {
+    let mut truth = Vec::new();
+    let mut rows = Vec::new();
+    for image in judged {
+        for hit in pair(&places(&image.detected), &image.truth, HIT_RADIUS_ANGSTROM) {
+            truth.push(image.truth_species[hit.truth]);
+            rows.push(image.species.row(hit.detected));
+        }
+    }
+    let probabilities = ndarray::stack(Axis(0), &rows).unwrap_or_else(|_| Array2::zeros((0, 0)));
+    (probabilities, truth)
+}
+
+fn species_accuracy(judged: &[Judged], species: &[String]) -> SpeciesAccuracy {
+    let (probabilities, truth) = species_of_hits(judged);
+    let stated = probabilities.indexed_iter().map(|((column, species), &stated)| (stated, truth[column] == species));
+    let all: Vec<usize> = judged.iter().flat_map(|image| image.truth_species.iter().copied()).collect();
+    let share = |species: usize| all.iter().filter(|&&other| other == species).count() as f64 / all.len().max(1) as f64;
+    SpeciesAccuracy {
+        share: (0..species.len()).map(share).collect(),
+        confusion: outcomes(judged).confusion(species),
+        reliability: ProbabilityReliability::of(&stated.collect::<Vec<_>>(), BINS),
+    }
+}
+
+fn series<'a>(mixture: &Mixture, pairs: impl Iterator<Item = &'a TrainingPair>) -> SeriesRange {
+    let steps = pairs.flat_map(|pair| {
+        let defocus = &pair.drawn.defocus_angstrom;
+        defocus.windows(2).map(|pair| pair[1] - pair[0]).collect::<Vec<f64>>()
+    });
+    SeriesRange {
+        images: mixture.channels(),
+        step_angstrom: steps
+            .fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], step| [low.min(step), high.max(step)]),
+        may_lack_images: mixture.missing_image_fraction > 0.0,
+    }
+}
+
+fn normalisation(mixture: &Mixture) -> String {
+    let frames = mixture.frames();
     let mut text = "The local mean is subtracted and the rest divided by its local standard deviation, both over a \
                     Gaussian of 12 Å (standard deviation)."
         .to_owned();
+    if mixture.channels() > frames {
+        text += " The images of a focal series, in order of increasing underfocus, share one mean and one deviation; one that is \
+                 missing is zero.";
+    }
     if frames > 1 {
         text += &format!(
             " It sees {frames} frames and tells the columns of the one in the middle; the others are laid on it by the drift. \
