@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use atomlens_core::SeedPath;
 use atomlens_network::architecture::{Activation, Step};
 use atomlens_network::onnx::messages::{Dimension, Model, Node, Number, Tensor};
-use atomlens_network::{Architecture, Family, LearnerState, Network, network_to_onnx};
+use atomlens_network::{Answer, Architecture, Family, LearnerState, Network, network_to_onnx};
 use ndarray::{Array3, ArrayD, Axis, IxDyn, SliceInfoElem};
 use prost::Message;
 use rand::RngExt;
@@ -18,7 +18,10 @@ fn networks() -> Vec<Network> {
         Family::MixedScaleDense { layers: 5, width: 2, largest_dilation: 3 },
     ];
     let made = |family| {
-        let architecture = Architecture::new(family, 2, 3);
+        let architecture = match family {
+            Family::MixedScaleDense { .. } => Architecture::new(family, 2, 3),
+            _ => Architecture::new(family, 2, 3).with_wave(),
+        };
         let mut weights = LearnerState::draw(&architecture, SeedPath::new(5)).weights(&architecture);
         // The network draws no biases, and its last step only small weights.
         let mut random = SeedPath::new(6).stream();
@@ -45,15 +48,17 @@ fn the_graph_gives_what_the_network_gives() {
         for (height, width) in [(32, 48), (27, 38)] {
             let mut random = SeedPath::new(9).stream();
             let image = Array3::from_shape_simple_fn((2, height, width), || random.random_range(-3.0_f32..3.0));
-            let ours = network.look(image.view(), 0.2, &species);
+            let Answer { map: ours, wave } = network.answer(image.view(), 0.2, &species);
             let theirs = evaluate(&model, image.insert_axis(Axis(0)).into_dyn());
-            let pairs = [
+            assert_eq!(wave.is_some(), network.architecture().wave);
+            let mut pairs = vec![
                 ("share", ours.share.into_dyn()),
                 ("offset_cells", ours.offset_cells.into_dyn()),
                 ("offset_sigma_cells", ours.offset_sigma_cells.into_dyn()),
                 ("atoms", ours.atoms.into_dyn()),
                 ("atoms_sigma", ours.atoms_sigma.into_dyn()),
             ];
+            pairs.extend(wave.map(|wave| ("wave", wave.into_dyn())));
             for (name, ours) in pairs {
                 let theirs = theirs[name].index_axis(Axis(0), 0);
                 assert_eq!(theirs.shape(), ours.shape(), "{name}");
@@ -133,7 +138,9 @@ fn values_are_defined_once_and_before_they_are_used() {
         }
         assert!(graph.output.iter().all(|one| known.contains(&one.name[..])));
         let names: Vec<&str> = graph.output.iter().map(|one| &one.name[..]).collect();
-        assert_eq!(names, ["share", "offset_cells", "offset_sigma_cells", "atoms", "atoms_sigma"]);
+        let columns = ["share", "offset_cells", "offset_sigma_cells", "atoms", "atoms_sigma"];
+        assert_eq!(names[..columns.len()], columns);
+        assert_eq!(names[columns.len()..], ["wave"][..usize::from(network.architecture().wave)]);
         let shape = |index: usize| {
             let tensor = graph.output[index].r#type.clone().unwrap().tensor_type.unwrap();
             assert_eq!(tensor.elem_type(), Number::Float);
@@ -224,6 +231,14 @@ fn apply(node: &Node, inputs: &[&ArrayD<f32>]) -> Vec<ArrayD<f32>> {
             let split = x.to_shape((n, c, h, size, w, size)).unwrap();
             let moved = split.permuted_axes([0, 3, 5, 1, 2, 4]);
             moved.to_shape(IxDyn(&[n, size * size * c, h, w])).unwrap().to_owned()
+        }
+        "DepthToSpace" => {
+            assert_eq!(text("mode"), "DCR");
+            let (size, shape) = (integer("blocksize"), x.shape());
+            let (n, c, h, w) = (shape[0], shape[1] / (size * size), shape[2], shape[3]);
+            let split = x.to_shape((n, size, size, c, h, w)).unwrap();
+            let moved = split.permuted_axes([0, 3, 4, 1, 5, 2]);
+            moved.to_shape(IxDyn(&[n, c, size * h, size * w])).unwrap().to_owned()
         }
         "Conv" => {
             let (dilations, pads) = (integers("dilations"), integers("pads"));

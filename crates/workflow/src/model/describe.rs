@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use super::card::{Accuracy, ModelCard};
+use atomlens_analysis::reliability::Fraction;
+
+use super::card::{Accuracy, ModelCard, SpeciesAccuracy};
 
 /// The card as Markdown.
 pub(super) fn markdown(card: &ModelCard) -> String {
@@ -32,6 +34,9 @@ pub(super) fn markdown(card: &ModelCard) -> String {
     row("pixel size of the camera (nm)", range.pixel_size_angstrom, 0.1, 4);
     row("dose (e/Å²)", range.dose_e_per_a2, 1.0, 0);
     row("defocus (nm), underfocus positive", range.defocus_angstrom, 0.1, 1);
+    if let Some(series) = &card.series {
+        row("step of the defocus (nm)", series.step_angstrom, 0.1, 1);
+    }
     row("spherical aberration (µm)", range.cs_angstrom, 1e-4, 1);
     row("energy (keV)", range.energy_kev, 1.0, 0);
     let _ = writeln!(
@@ -65,6 +70,36 @@ pub(super) fn markdown(card: &ModelCard) -> String {
             position.rms_z
         );
     }
+    if let Some(species) = &card.species_accuracy {
+        text += &species_table(species);
+    }
+    text
+}
+
+/// How often each species is recognised and how often it is right to say so.
+fn species_table(accuracy: &SpeciesAccuracy) -> String {
+    let mut text = "\nSpecies of the columns that were found, on the same images:\n\n| species | share | recognised | rightly called \
+                    so | mostly taken for |\n|---|---|---|---|---|\n"
+        .to_owned();
+    let confusion = &accuracy.confusion;
+    let percent = |fraction: Option<Fraction>| fraction.map_or("-".to_owned(), |f| format!("{:.1} %", 100.0 * f.value));
+    for (index, name) in confusion.species.iter().enumerate() {
+        let others = confusion.counts[index].iter().enumerate().filter(|(other, count)| *other != index && **count > 0);
+        let most = others.max_by_key(|(_, count)| **count);
+        let _ = writeln!(
+            text,
+            "| {name} | {:.1} % | {} | {} | {} |",
+            100.0 * accuracy.share[index],
+            percent(confusion.recall(index)),
+            percent(confusion.precision(index)),
+            most.map_or("-", |(other, _)| &confusion.species[other])
+        );
+    }
+    let _ = writeln!(
+        text,
+        "\nStated and observed probabilities of the species differ by {:.3} on average.",
+        accuracy.reliability.expected_calibration_error
+    );
     text
 }
 
