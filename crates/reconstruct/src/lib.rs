@@ -1,0 +1,14 @@
+//! From the images of a focal series back to the wave and the lens.
+//!
+//! [`FocalSeries`] (counts, pixel size, energy, nominal focus) -> wave at the specimen. Nothing here knows
+//! files, recipes or networks.
+//!
+//! Conventions, all in docs/conventions.md: a wave is `exp(+2 pi i k.r)`, the transfer function `exp(-i chi(k))`,
+//! underfocus is positive and `C10 = -defocus`; arrays are `[y, x]`, stacks `[focus, y, x]`.
+
+pub mod error;
+pub mod fourier;
+pub mod series;
+
+pub use error::ReconstructError;
+pub use series::FocalSeries;
