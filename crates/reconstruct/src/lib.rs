@@ -6,9 +6,12 @@
 //! Conventions, all in docs/conventions.md: a wave is `exp(+2 pi i k.r)`, the transfer function `exp(-i chi(k))`,
 //! underfocus is positive and `C10 = -defocus`; arrays are `[y, x]`, stacks `[focus, y, x]`.
 
+pub mod camera;
 pub mod error;
+mod fit;
 pub mod fourier;
 pub mod series;
 
+pub use camera::{CameraEstimate, estimate_camera, estimate_camera_of_image};
 pub use error::ReconstructError;
 pub use series::FocalSeries;
