@@ -109,6 +109,26 @@ pub enum ReconstructError {
         /// Their nominal defocus in angstrom.
         defocus_angstrom: f64,
     },
+    /// Not one shift an image.
+    #[error("{found} shift(s) for {expected} images: expected one an image, the first one's included")]
+    ShiftCount {
+        /// Shifts found.
+        found: usize,
+        /// Images of the series.
+        expected: usize,
+    },
+    /// A wave to begin with that has values that are not numbers.
+    #[error(
+        "the wave to begin with has {count} value(s) that are not finite, the first at [y, x] = [{y}, {x}]: expected finite numbers only"
+    )]
+    StartNotFinite {
+        /// How many such values.
+        count: usize,
+        /// Row of the first.
+        y: usize,
+        /// Column of the first.
+        x: usize,
+    },
     /// Arrays that do not belong to each other.
     #[error(
         "the {what} has {found_y} x {found_x} elements [y, x]: expected {expected_y} x {expected_x}, as the images have"

@@ -9,9 +9,19 @@
 pub mod camera;
 pub mod error;
 mod fit;
+mod forward;
 pub mod fourier;
+pub mod iterative;
+pub mod lens;
+mod minimise;
+mod phase_object;
+mod posterior;
+mod prepare;
 pub mod series;
 
 pub use camera::{CameraEstimate, estimate_camera, estimate_camera_of_image};
 pub use error::ReconstructError;
+pub use iterative::{Progress, Reconstruction, Settings, reconstruct};
+pub use lens::{Estimate, LensEstimate, LensPrior};
+pub use posterior::WavePrior;
 pub use series::FocalSeries;

@@ -1,0 +1,417 @@
+//! The wave and the lens from a focal series, by maximum likelihood with what is known beforehand.
+//!
+//! 1. The images are brought to a grid that holds what a lens transmits, without the camera's blur ([`crate::prepare`]).
+//! 2. The lens is searched for with linear imaging of a thin specimen ([`crate::phase_object`]).
+//! 3. The wave that explains the images best is found with that lens ([`crate::posterior`], [`crate::minimise`]).
+//! 4. With it, the images are freed from what is not linear, and the lens is refined; 3 and 4 in turns.
+//!
+//! The wave belongs to the plane in which the specimen's amplitude is flattest, its middle: at the exit plane it is that wave
+//! propagated by half the thickness, which images with free focus cannot tell. Its constant phase is such that the mean is real.
+
+use ndarray::{Array2, Array3};
+use num_complex::Complex;
+use serde::{Deserialize, Serialize};
+
+use crate::camera::{CameraEstimate, estimate_camera};
+use crate::forward::wave_of;
+use crate::lens::{Estimate, LensEstimate, LensPrior, LensState};
+use crate::minimise::{Ended, minimise};
+use crate::phase_object::{FREQUENCIES_PER_ANGSTROM, FoundLens, LensSearch, Modes};
+use crate::posterior::{Posterior, WavePrior, pairwise, power_shape};
+use crate::prepare::Prepared;
+use crate::{FocalSeries, ReconstructError};
+
+/// What the solution may be told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// What is thought of the lens.
+    pub lens: LensPrior,
+    /// What is thought of the wave.
+    pub wave: WavePrior,
+    /// The camera, if it is known; else it is estimated from the images' noise.
+    pub camera: Option<CameraEstimate>,
+    /// Displacements of what the images show against the first one, along x and y in angstrom; else they are measured.
+    pub shift_angstrom: Option<Vec<[f64; 2]>>,
+    /// Most steps of the last solution.
+    pub most_iterations: usize,
+    /// The solution ends when a step lowers the function by less than this fraction.
+    pub tolerance: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            lens: LensPrior::default(),
+            wave: WavePrior::default(),
+            camera: None,
+            shift_angstrom: None,
+            most_iterations: 40,
+            tolerance: 1e-4,
+        }
+    }
+}
+
+impl Settings {
+    /// Refuses settings that make no sense for a series.
+    ///
+    /// # Errors
+    /// Numbers out of range, and shifts that are not one an image.
+    pub fn check(&self, series: &FocalSeries) -> Result<(), ReconstructError> {
+        self.lens.check()?;
+        self.wave.check()?;
+        ReconstructError::positive("tolerance", self.tolerance)?;
+        if self.most_iterations == 0 {
+            return Err(ReconstructError::OutOfRange { name: "most iterations", found: 0.0, expected: "at least 1" });
+        }
+        match &self.shift_angstrom {
+            Some(shifts) if shifts.len() != series.len() => {
+                Err(ReconstructError::ShiftCount { found: shifts.len(), expected: series.len() })
+            }
+            Some(shifts) if shifts.iter().flatten().any(|value| !value.is_finite()) => {
+                let found = *shifts.iter().flatten().find(|value| !value.is_finite()).expect("there is one");
+                Err(ReconstructError::OutOfRange { name: "shift in angstrom", found, expected: "a finite number" })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How far the solution is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Steps taken.
+    pub iteration: usize,
+    /// Most steps that will be taken.
+    pub most_iterations: usize,
+    /// The function that is minimised, a pixel and image.
+    pub value: f64,
+}
+
+/// A wave and what goes with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reconstruction {
+    /// The wave at the middle of the specimen, shape `[y, x]` on the images' grid; the mean is real and positive.
+    pub wave: Array2<Complex<f32>>,
+    /// The lens.
+    pub lens: LensEstimate,
+    /// Displacement of what every image shows, along x and y in angstrom.
+    pub shift_angstrom: Vec<[Estimate; 2]>,
+    /// The camera.
+    pub camera: CameraEstimate,
+    /// Model less image in standard deviations of the image's noise at the working grid's pixels (about 0.2 angstrom), shape
+    /// `[focus, y, x]` on the images' grid.
+    pub residual: Array3<f32>,
+    /// Root mean square of the residuals of every image, in standard deviations: about 1 if the model is right.
+    pub residual_rms: Vec<f64>,
+    /// Standard deviation of the phase of a pixel in radian: noise, and what the images do not tell.
+    pub phase_sigma_rad: f64,
+    /// Steps taken in all.
+    pub iterations: usize,
+    /// Whether the last steps gained next to nothing.
+    pub converged: bool,
+    /// Whether the caller ended it.
+    pub stopped: bool,
+}
+
+/// Steps of the solutions between which the lens is refined.
+const STEPS_BETWEEN: [usize; 3] = [10, 10, 12];
+
+/// Fraction of the amplitude by which linear imaging is off, before and after the images were freed from what is not linear.
+const MODEL_ERROR: [f64; 2] = [0.05, 0.02];
+
+/// Variance of the phase, in square radian, with which the prior begins.
+const FIRST_PHASE_VARIANCE: f64 = 0.05;
+
+/// Reconstructs the wave and the lens of a series. `start` is a wave to begin with, `[y, x]` on the images' grid.
+/// `go_on` is called before every step and ends the work by answering `false`: what was reached is returned.
+///
+/// # Errors
+/// What [`FocalSeries::check`] and [`Settings::check`] refuse, a start of another size, and images whose noise tells no camera.
+pub fn reconstruct(
+    series: &FocalSeries,
+    settings: &Settings,
+    start: Option<&Array2<Complex<f32>>>,
+    go_on: &mut dyn FnMut(Progress) -> bool,
+) -> Result<Reconstruction, ReconstructError> {
+    series.check()?;
+    settings.check(series)?;
+    let camera = match &settings.camera {
+        Some(camera) => camera.clone(),
+        None => estimate_camera(series)?,
+    };
+    let prepared = Prepared::new(series, &camera.transfer_curve(), camera.gain_counts_per_electron)?;
+    let mut work = Work::new(series, settings, &prepared);
+    let mut phase = vec![Complex::default(); prepared.fourier.len()];
+    let mut found = work.search.anywhere(&work.modes(&phase, None));
+    if let Some(start) = start {
+        phase = start_phase(&prepared, start)?;
+        found = work.search.refined(&work.modes(&phase, Some(&found.lens)), &found.lens);
+    }
+    let most: usize = STEPS_BETWEEN.iter().sum::<usize>() + settings.most_iterations;
+    let pixels = (series.images.len()) as f64;
+    let mut done = 0;
+    let mut ended = Ended::OutOfSteps;
+    for (round, steps) in STEPS_BETWEEN.into_iter().chain([settings.most_iterations]).enumerate() {
+        let mut posterior = Posterior::new(&prepared, &found.lens, &settings.wave, work.power);
+        let (taken, how) = minimise(&mut posterior, &mut phase, steps, settings.tolerance, |step, value| {
+            go_on(Progress { iteration: done + step, most_iterations: most, value: value / pixels })
+        });
+        done += taken;
+        ended = how;
+        if ended == Ended::Stopped {
+            break;
+        }
+        work.power = work.measured_power(&phase);
+        if round < STEPS_BETWEEN.len() {
+            found = work.search.refined(&work.modes(&phase, Some(&found.lens)), &found.lens);
+        }
+    }
+    Ok(work.result(phase, found, camera, done, ended))
+}
+
+/// The complex phase of a wave to begin with.
+fn start_phase(prepared: &Prepared, wave: &Array2<Complex<f32>>) -> Result<Vec<Complex<f32>>, ReconstructError> {
+    let ((found_y, found_x), [expected_y, expected_x]) = (wave.dim(), prepared.image_size());
+    if (found_y, found_x) != (expected_y, expected_x) {
+        return Err(ReconstructError::Shape { what: "wave to begin with", found_y, found_x, expected_y, expected_x });
+    }
+    if let Some(((y, x), _)) = wave.indexed_iter().find(|(_, value)| !(value.re.is_finite() && value.im.is_finite())) {
+        let count = wave.iter().filter(|value| !(value.re.is_finite() && value.im.is_finite())).count();
+        return Err(ReconstructError::StartNotFinite { count, y, x });
+    }
+    let sum: Complex<f64> = wave.iter().map(|value| Complex::new(f64::from(value.re), f64::from(value.im))).sum();
+    let turn = if sum.norm() > 0.0 { sum.conj() / sum.norm() } else { Complex::new(1.0, 0.0) };
+    let turn = Complex::new(turn.re as f32, turn.im as f32);
+    let mut phase = prepared.from_image(wave);
+    for value in &mut phase {
+        let (modulus, angle) = (*value * turn).to_polar();
+        *value = Complex::new(angle, -modulus.max(1e-3).ln());
+    }
+    Ok(phase)
+}
+
+/// What stays while the wave is being found.
+struct Work<'a> {
+    settings: &'a Settings,
+    prepared: &'a Prepared,
+    search: LensSearch,
+    /// Factor of the prior's power.
+    power: f64,
+}
+
+impl<'a> Work<'a> {
+    fn new(series: &FocalSeries, settings: &'a Settings, prepared: &'a Prepared) -> Work<'a> {
+        let mut start = settings.lens.start(series);
+        if let Some(shifts) = &settings.shift_angstrom {
+            start.shift_angstrom.clone_from(shifts);
+        }
+        let search = LensSearch::new(series, &settings.lens, &start);
+        let mut work = Work { settings, prepared, search, power: 1.0 };
+        work.power = FIRST_PHASE_VARIANCE / work.mean_of_shape(|_| true).0;
+        work
+    }
+
+    fn longest_angstrom(&self) -> f64 {
+        self.prepared.grid.field_x_angstrom().max(self.prepared.grid.field_y_angstrom())
+    }
+
+    /// Mean of the prior's shape over the frequencies that are taken, as a part of all frequencies, and how many they are.
+    fn mean_of_shape(&self, take: impl Fn(f64) -> bool) -> (f64, usize) {
+        let grid = &self.prepared.grid;
+        let longest = self.longest_angstrom();
+        let (mut sum, mut count) = (0.0, 0);
+        for kx in grid.frequencies_x() {
+            for ky in grid.frequencies_y() {
+                let k = kx.hypot(ky);
+                if k > 0.0 && take(k) {
+                    sum += power_shape(k, longest);
+                    count += 1;
+                }
+            }
+        }
+        (sum / grid.pixels() as f64, count)
+    }
+
+    /// The factor of the prior's power that fits a phase, at frequencies at which images speak.
+    fn measured_power(&self, phase: &[Complex<f32>]) -> f64 {
+        let grid = &self.prepared.grid;
+        let fourier = &self.prepared.fourier;
+        let mut values: Vec<Complex<f32>> = phase.iter().map(|value| Complex::new(value.re, 0.0)).collect();
+        let mut spectrum = vec![Complex::default(); values.len()];
+        fourier.forward(&mut values, &mut spectrum);
+        let longest = self.longest_angstrom();
+        let ky = grid.frequencies_y();
+        let (mut sum, mut count) = (0.0, 0);
+        for (i, kx) in grid.frequencies_x().into_iter().enumerate() {
+            for (j, ky) in ky.iter().enumerate() {
+                let k = kx.hypot(*ky);
+                if (0.15..0.9).contains(&k) {
+                    sum += f64::from(spectrum[i * fourier.ny + j].norm_sqr()) / power_shape(k, longest);
+                    count += 1;
+                }
+            }
+        }
+        // The margin is empty.
+        let inside = self.prepared.weight.iter().map(|weight| f64::from(*weight)).sum::<f64>() / values.len() as f64;
+        (sum / count.max(1) as f64 / values.len() as f64 / inside.max(0.1)).max(1e-6)
+    }
+
+    /// Spectra of the images, freed from what is not linear in the wave's complex phase if a lens is given.
+    fn modes(&self, phase: &[Complex<f32>], lens: Option<&LensState>) -> Modes {
+        let prepared = self.prepared;
+        let (fourier, grid) = (&prepared.fourier, &prepared.grid);
+        let count = fourier.len();
+        let window = self.window();
+        let mut linear: Vec<Vec<f32>> =
+            prepared.intensity.iter().map(|image| image.iter().map(|v| v - 1.0).collect()).collect();
+        if let Some(lens) = lens {
+            let mut model = crate::forward::ForwardModel::new(prepared, lens);
+            model.images(phase, |image, values| {
+                for (out, value) in linear[image].iter_mut().zip(values) {
+                    *out += 1.0 - value.re;
+                }
+            });
+            let mut values = phase.to_vec();
+            let (mut spectrum, mut part) = (vec![Complex::default(); count], vec![Complex::default(); count]);
+            fourier.forward(&mut values, &mut spectrum);
+            let (kx, ky) = (grid.frequencies_x(), grid.frequencies_y());
+            for (image, out) in linear.iter_mut().enumerate() {
+                pairwise(&spectrum, &mut part, fourier.ny, |index, own, opposite| {
+                    let (kx, ky) = (kx[index / fourier.ny], ky[index % fourier.ny]);
+                    let (phi, a) = ((own + opposite) * 0.5, (own - opposite) * Complex::new(0.0, -0.5));
+                    let (sin, cos) = lens.chi_rad(image, kx, ky).sin_cos();
+                    let k = kx.hypot(ky);
+                    let strength = 2.0 * lens.envelope(k) * lens.blur(k) / count as f64;
+                    let (back, turn) = lens.shift_phase_rad(image, kx, ky).sin_cos();
+                    let turn = Complex::new(turn as f32, -back as f32);
+                    ((phi * (strength * sin) as f32 - a * (strength * cos) as f32) * turn, 0.0)
+                });
+                fourier.inverse(&mut part, &mut values);
+                for (out, value) in out.iter_mut().zip(&values) {
+                    *out += value.re;
+                }
+            }
+        }
+        let mut values = vec![Complex::default(); count];
+        let spectra: Vec<Vec<Complex<f32>>> = linear
+            .into_iter()
+            .map(|image| {
+                let mean = image.iter().zip(&window).map(|(v, w)| f64::from(v * w)).sum::<f64>()
+                    / window.iter().map(|w| f64::from(*w)).sum::<f64>();
+                for ((value, pixel), window) in values.iter_mut().zip(&image).zip(&window) {
+                    *value = Complex::new((pixel - mean as f32) * window, 0.0);
+                }
+                let mut spectrum = vec![Complex::default(); count];
+                fourier.forward(&mut values, &mut spectrum);
+                spectrum
+            })
+            .collect();
+        let noise = prepared.noise_variance * window.iter().map(|w| f64::from(w * w)).sum::<f64>();
+        let (kx, ky) = (grid.frequencies_x(), grid.frequencies_y());
+        let model_error = MODEL_ERROR[usize::from(lens.is_some())];
+        Modes::strongest(
+            &spectra,
+            [&kx, &ky],
+            noise,
+            model_error,
+            self.settings.wave.share(FREQUENCIES_PER_ANGSTROM[1]),
+        )
+    }
+
+    /// A window that falls to zero at the images' borders over a tenth of the field.
+    fn window(&self) -> Vec<f32> {
+        let prepared = self.prepared;
+        let (nx, ny) = (prepared.grid.nx, prepared.grid.ny);
+        let along = |line: Vec<f32>| -> Vec<f32> {
+            let first = line.iter().position(|w| *w > 0.0).unwrap_or(0);
+            let last = line.iter().rposition(|w| *w > 0.0).unwrap_or(line.len() - 1);
+            let edge = (0.1 * (last - first + 1) as f32).max(1.0);
+            (0..line.len())
+                .map(|index| {
+                    if index < first || index > last {
+                        return 0.0;
+                    }
+                    let depth = ((index - first).min(last - index) as f32 + 0.5) / edge;
+                    0.5 * (1.0 - (std::f32::consts::PI * depth.min(1.0)).cos())
+                })
+                .collect()
+        };
+        let along_y = along((0..ny).map(|y| prepared.weight[y * nx + nx / 2]).collect());
+        let along_x = along((0..nx).map(|x| prepared.weight[ny / 2 * nx + x]).collect());
+        along_y.iter().flat_map(|y| along_x.iter().map(move |x| y * x)).collect()
+    }
+
+    fn result(
+        &self,
+        phase: Vec<Complex<f32>>,
+        found: FoundLens,
+        camera: CameraEstimate,
+        iterations: usize,
+        ended: Ended,
+    ) -> Reconstruction {
+        let prepared = self.prepared;
+        let mut posterior = Posterior::new(prepared, &found.lens, &self.settings.wave, self.power);
+        let phase_sigma_rad = posterior.phase_variance().sqrt();
+        let scale = (1.0 / prepared.noise_variance.sqrt()) as f32;
+        let [ny, nx] = prepared.image_size();
+        let mut residual = Array3::zeros((found.lens.defocus_angstrom.len(), ny, nx));
+        let mut residual_rms = Vec::new();
+        let inside: f64 = prepared.weight.iter().map(|w| f64::from(*w)).sum();
+        posterior.model().images(&phase, |image, values| {
+            let difference: Vec<Complex<f32>> = values
+                .iter()
+                .zip(&prepared.intensity[image])
+                .map(|(value, measured)| Complex::new((value.re - measured) * scale, 0.0))
+                .collect();
+            let sum: f64 = difference.iter().zip(&prepared.weight).map(|(d, w)| f64::from(d.re * d.re * w)).sum();
+            residual_rms.push((sum / inside).sqrt());
+            residual.index_axis_mut(ndarray::Axis(0), image).assign(&prepared.to_image(&difference).mapv(|v| v.re));
+        });
+        let wave: Vec<Complex<f32>> = phase.into_iter().map(wave_of).collect();
+        let mut wave = prepared.to_image(&wave);
+        let sum: Complex<f64> = wave.iter().map(|v| Complex::new(f64::from(v.re), f64::from(v.im))).sum();
+        let turn = sum.conj() / sum.norm();
+        wave.mapv_inplace(|value| value * Complex::new(turn.re as f32, turn.im as f32));
+        let lens = &found.lens;
+        let [a, b] = lens.twofold_angstrom;
+        let c12 = a.hypot(b);
+        let [sigma_a, sigma_b] = found.twofold_sigma;
+        let across = if c12 > 0.0 { (a * sigma_b).hypot(b * sigma_a) / c12 } else { sigma_a.max(sigma_b) };
+        let along = if c12 > 0.0 { (a * sigma_a).hypot(b * sigma_b) / c12 } else { sigma_a.max(sigma_b) };
+        let held = |value: f64| Estimate::new(value, 0.0);
+        Reconstruction {
+            wave,
+            lens: LensEstimate {
+                defocus_angstrom: lens
+                    .defocus_angstrom
+                    .iter()
+                    .zip(&found.defocus_sigma)
+                    .map(|(value, sigma)| Estimate::new(*value, *sigma))
+                    .collect(),
+                c12_angstrom: Estimate::new(c12, along),
+                phi12_rad: Estimate::new(
+                    (0.5 * b.atan2(a)).rem_euclid(std::f64::consts::PI),
+                    // Half the angle of the vector; all is possible if the vector is not told from zero.
+                    (0.5 * across / c12.max(1e-9)).min(0.5 * std::f64::consts::PI),
+                ),
+                c30_angstrom: Estimate::new(lens.c30_angstrom, found.c30_sigma),
+                focal_spread_angstrom: held(lens.focal_spread_angstrom),
+                blur_angstrom: held(lens.blur_angstrom),
+            },
+            shift_angstrom: lens
+                .shift_angstrom
+                .iter()
+                .zip(&found.shift_sigma)
+                .map(|([x, y], [sx, sy])| [Estimate::new(*x, *sx), Estimate::new(*y, *sy)])
+                .collect(),
+            camera,
+            residual,
+            residual_rms,
+            phase_sigma_rad,
+            iterations,
+            converged: ended == Ended::Converged,
+            stopped: ended == Ended::Stopped,
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! The lens from the images: how well a thin specimen explains them.
+//!
+//! To first order a wave `1 + i phi - a` has in image j the spectrum `2 phi(k) sin chi_j(k) - 2 a(k) cos chi_j(k)`. Aberrations that
+//! all images have in common cannot be told from the wave itself, were it not that a thin specimen adds a phase and leaves
+//! the amplitude nearly as it was: of `J` numbers measured at every frequency it explains only those along `sin chi_j`. With
+//! Gaussian `phi` and `a` of variance `P` and `alpha P` and white noise, the measured numbers are Gaussian with covariance
+//! `C = sigma^2 1 + 4 P (s s^T + alpha c c^T)`, and the lens is what makes
+//! `sum_k ln det C + D^+ C^-1 D` smallest, averaged for every frequency over powers `P` from weak to strong. Nothing is
+//! assumed of where the atoms are. Aberrations are even, so that the spectra at `k` and `-k` say the same.
+//!
+//! The phase-object criterion for focal series goes back to E. J. Kirkland et al., Ultramicroscopy 15, 151 (1984), and
+//! A. Thust et al., Ultramicroscopy 64, 249 (1996), doi:10.1016/0304-3991(96)00017-4.
+
+use num_complex::Complex;
+use rayon::prelude::*;
+
+use crate::FocalSeries;
+use crate::fit::Cholesky;
+use crate::lens::{LensPrior, LensState};
+
+/// Frequencies that are looked at, in 1 / angstrom: below, the amplitude is not told from thickness and support; above, nothing
+/// is left.
+pub(crate) const FREQUENCIES_PER_ANGSTROM: [f64; 2] = [0.1, 1.4];
+
+/// Most frequencies in the fine and in the coarse search.
+const MOST_MODES: [usize; 2] = [5000, 1000];
+
+/// Powers of the phase that are tried, in units of the power that all images have together.
+const POWERS: [f64; 6] = [0.3, 0.6, 1.2, 2.5, 6.0, 20.0];
+
+/// Spectra of the images at the frequencies that have most to say.
+#[derive(Debug, Clone)]
+pub(crate) struct Modes {
+    images: usize,
+    /// Along x and y, in 1 / angstrom.
+    frequency: Vec<[f64; 2]>,
+    /// `[mode][image]`.
+    data: Vec<Complex<f64>>,
+    /// Variance of the noise of every mode, model errors included.
+    noise: Vec<f64>,
+    /// Power of the logarithmic amplitude relative to that of the phase.
+    amplitude_share: f64,
+}
+
+impl Modes {
+    /// Takes the strongest frequencies of spectra `[image][kx, ky]` that have noise of variance `noise`; `model_error` is the
+    /// fraction of the amplitude that a linear model is off by.
+    pub(crate) fn strongest(
+        spectra: &[Vec<Complex<f32>>],
+        [frequencies_x, frequencies_y]: [&[f64]; 2],
+        noise: f64,
+        model_error: f64,
+        amplitude_share: f64,
+    ) -> Modes {
+        let images = spectra.len();
+        let ny = frequencies_y.len();
+        let [lowest, highest] = FREQUENCIES_PER_ANGSTROM;
+        let mut found: Vec<(f64, usize)> = Vec::new();
+        for (i, kx) in frequencies_x.iter().enumerate() {
+            for (j, ky) in frequencies_y.iter().enumerate() {
+                let k = kx.hypot(*ky);
+                // One of each pair of opposite frequencies.
+                if !(lowest..=highest).contains(&k) || *kx < 0.0 || (*kx == 0.0 && *ky < 0.0) {
+                    continue;
+                }
+                let index = i * ny + j;
+                found.push((spectra.iter().map(|image| f64::from(image[index].norm_sqr())).sum(), index));
+            }
+        }
+        found.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        found.truncate(MOST_MODES[0]);
+        let data = found
+            .iter()
+            .flat_map(|(_, index)| {
+                spectra.iter().map(|image| Complex::new(f64::from(image[*index].re), f64::from(image[*index].im)))
+            })
+            .collect();
+        Modes {
+            images,
+            frequency: found.iter().map(|(_, index)| [frequencies_x[index / ny], frequencies_y[index % ny]]).collect(),
+            data,
+            noise: found.iter().map(|(power, _)| noise + model_error.powi(2) * power / images as f64).collect(),
+            amplitude_share,
+        }
+    }
+
+    fn first(&self, count: usize) -> Modes {
+        let count = count.min(self.frequency.len());
+        Modes {
+            images: self.images,
+            frequency: self.frequency[..count].to_vec(),
+            data: self.data[..count * self.images].to_vec(),
+            noise: self.noise[..count].to_vec(),
+            amplitude_share: self.amplitude_share,
+        }
+    }
+
+    /// Degrees of freedom: numbers measured, less what every frequency takes for its phase.
+    fn freedom(&self) -> f64 {
+        (2 * self.frequency.len() * (self.images - 1)) as f64
+    }
+
+    /// Minus twice the logarithm of how likely the spectra are for a lens, and of it the part that should be as large as
+    /// [`freedom`](Self::freedom).
+    fn deviance(&self, lens: &LensState) -> [f64; 2] {
+        let lambda = lens.wavelength_angstrom;
+        let mut total = 0.0;
+        let mut chi_squared = 0.0;
+        for ((frequency, data), noise) in
+            self.frequency.iter().zip(self.data.chunks_exact(self.images)).zip(&self.noise)
+        {
+            let [kx, ky] = *frequency;
+            let common = lens.common_chi_rad(kx, ky);
+            let per_angstrom = std::f64::consts::PI * lambda * (kx * kx + ky * ky);
+            let (mut ss, mut cc, mut sc, mut power) = (0.0, 0.0, 0.0, 0.0);
+            let (mut along_s, mut along_c) = (Complex::new(0.0, 0.0), Complex::new(0.0, 0.0));
+            for (image, value) in data.iter().enumerate() {
+                let (sin, cos) = (common - per_angstrom * lens.defocus_angstrom[image]).sin_cos();
+                let shift = lens.shift_angstrom[image];
+                let value = if shift == [0.0; 2] {
+                    *value
+                } else {
+                    let (sin, cos) = lens.shift_phase_rad(image, kx, ky).sin_cos();
+                    value * Complex::new(cos, sin)
+                };
+                ss += sin * sin;
+                cc += cos * cos;
+                sc += sin * cos;
+                along_s += value * sin;
+                along_c += value * cos;
+                power += value.norm_sqr();
+            }
+            let (ss, cc, sc) = (4.0 * ss / noise, 4.0 * cc / noise, 4.0 * sc / noise);
+            let (square_s, square_c) = (4.0 * along_s.norm_sqr() / noise, 4.0 * along_c.norm_sqr() / noise);
+            let cross = 4.0 * (along_s * along_c.conj()).re / noise;
+            let scale = (power / (4.0 * self.images as f64)).max(0.1 * noise);
+            let mut tried = [[0.0; 2]; POWERS.len()];
+            for (tried, factor) in tried.iter_mut().zip(POWERS) {
+                let p = factor * scale;
+                let q = self.amplitude_share * p;
+                // One plus the matrix of the explained part, in the basis of s and c scaled by their powers.
+                let (a, b, d) = (1.0 + p * ss, (p * q).sqrt() * sc, 1.0 + q * cc);
+                let determinant = a * d - b * b;
+                let explained = (d * p * square_s + a * q * square_c - 2.0 * b * (p * q).sqrt() * cross) / determinant;
+                // For complex numbers the exponent is the squared distance itself, not half of it.
+                let squared = (power - explained) / noise;
+                *tried = [squared + determinant.ln(), squared];
+            }
+            let least = tried.iter().fold(f64::INFINITY, |least, [value, _]| least.min(*value));
+            let (mut sum, mut weighted) = (0.0, 0.0);
+            for [value, squared] in tried {
+                let likelihood = (least - value).exp();
+                sum += likelihood;
+                weighted += likelihood * squared;
+            }
+            total += 2.0 * (least - sum.ln() + self.images as f64 * noise.ln());
+            chi_squared += 2.0 * weighted / sum;
+        }
+        [total, chi_squared]
+    }
+}
+
+/// A number of the lens or the stage that is looked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Unknown {
+    Defocus(usize),
+    Twofold(usize),
+    Spherical,
+    Shift(usize, usize),
+}
+
+impl Unknown {
+    fn of(self, lens: &mut LensState) -> &mut f64 {
+        match self {
+            Unknown::Defocus(image) => &mut lens.defocus_angstrom[image],
+            Unknown::Twofold(part) => &mut lens.twofold_angstrom[part],
+            Unknown::Spherical => &mut lens.c30_angstrom,
+            Unknown::Shift(image, axis) => &mut lens.shift_angstrom[image][axis],
+        }
+    }
+
+    /// A change that matters little, in angstrom: over which differences are taken.
+    fn step_angstrom(self) -> f64 {
+        match self {
+            Unknown::Defocus(_) => 0.5,
+            Unknown::Twofold(_) => 0.5,
+            Unknown::Spherical => 3e3,
+            Unknown::Shift(..) => 0.02,
+        }
+    }
+}
+
+/// The search for a lens.
+#[derive(Debug, Clone)]
+pub(crate) struct LensSearch {
+    unknowns: Vec<Unknown>,
+    /// What was thought beforehand.
+    start: LensState,
+    /// Inverse covariance of the unknowns beforehand, `[n][n]`.
+    stiffness: Vec<f64>,
+    offset_sigma: f64,
+    c30_sigma: f64,
+    twofold_sigma: f64,
+}
+
+/// A lens that was found, and the standard deviations of what was looked for.
+#[derive(Debug, Clone)]
+pub(crate) struct FoundLens {
+    pub(crate) lens: LensState,
+    pub(crate) deviance: f64,
+    pub(crate) defocus_sigma: Vec<f64>,
+    pub(crate) twofold_sigma: [f64; 2],
+    pub(crate) c30_sigma: f64,
+    pub(crate) shift_sigma: Vec<[f64; 2]>,
+}
+
+impl LensSearch {
+    /// A search around what is thought beforehand; `start` has the shifts that were measured.
+    pub(crate) fn new(series: &FocalSeries, prior: &LensPrior, start: &LensState) -> LensSearch {
+        let images = series.len();
+        let offset_sigma = prior.offset_sigma_angstrom(series);
+        let nominal = &series.defocus_angstrom;
+        let mean = nominal.iter().sum::<f64>() / images as f64;
+        let step = nominal.iter().map(|value| (value - mean).abs()).sum::<f64>() / images as f64;
+        // Half an angstrom for each at the least: a covariance has to have an inverse.
+        let each = (prior.step_sigma * step).max(0.5);
+        let covariance: Vec<f64> = (0..images * images)
+            .map(|index| {
+                let (i, j) = (index / images, index % images);
+                let common = offset_sigma.max(1e-3).powi(2);
+                let scaled = prior.step_sigma.powi(2) * (nominal[i] - mean) * (nominal[j] - mean);
+                common + scaled + if i == j { each * each } else { 0.0 }
+            })
+            .collect();
+        let focus = Cholesky::new(&covariance, images).expect("a covariance with a positive diagonal").inverse();
+        let mut unknowns: Vec<Unknown> = (0..images).map(Unknown::Defocus).collect();
+        let mut sigmas = vec![0.0; images];
+        let mut add = |unknown, sigma: f64| {
+            if sigma > 0.0 {
+                unknowns.push(unknown);
+                sigmas.push(sigma);
+            }
+        };
+        add(Unknown::Twofold(0), prior.twofold_angstrom[0].sigma);
+        add(Unknown::Twofold(1), prior.twofold_angstrom[1].sigma);
+        add(Unknown::Spherical, prior.c30_angstrom.sigma);
+        for image in 1..images {
+            add(Unknown::Shift(image, 0), prior.shift_sigma_angstrom);
+            add(Unknown::Shift(image, 1), prior.shift_sigma_angstrom);
+        }
+        let n = unknowns.len();
+        let mut stiffness = vec![0.0; n * n];
+        for i in 0..n {
+            for j in 0..n {
+                stiffness[i * n + j] = match (i < images, j < images) {
+                    (true, true) => focus[i * images + j],
+                    (false, false) if i == j => sigmas[i].powi(-2),
+                    _ => 0.0,
+                };
+            }
+        }
+        LensSearch {
+            unknowns,
+            start: start.clone(),
+            stiffness,
+            offset_sigma,
+            c30_sigma: prior.c30_angstrom.sigma,
+            twofold_sigma: prior.twofold_angstrom[0].sigma.max(prior.twofold_angstrom[1].sigma),
+        }
+    }
+
+    /// Deviance with what was thought beforehand.
+    fn objective(&self, modes: &Modes, lens: &LensState) -> f64 {
+        let n = self.unknowns.len();
+        let (mut there, mut before) = (lens.clone(), self.start.clone());
+        let change: Vec<f64> = self.unknowns.iter().map(|u| *u.of(&mut there) - *u.of(&mut before)).collect();
+        let prior: f64 =
+            (0..n).map(|i| change[i] * (0..n).map(|j| self.stiffness[i * n + j] * change[j]).sum::<f64>()).sum();
+        modes.deviance(lens)[0] + prior
+    }
+
+    fn moved(&self, lens: &LensState, change: &[f64]) -> LensState {
+        let mut out = lens.clone();
+        for (unknown, change) in self.unknowns.iter().zip(change) {
+            *unknown.of(&mut out) += change;
+        }
+        out
+    }
+
+    /// Goes over focus and spherical aberration, then astigmatism, refines the best few, and returns the best.
+    pub(crate) fn anywhere(&self, modes: &Modes) -> FoundLens {
+        let few = modes.first(MOST_MODES[1]);
+        let places = |sigma: f64, step: f64, most: i64| -> Vec<f64> {
+            let count = ((2.5 * sigma / step).ceil() as i64).min(most);
+            (-count..=count).map(|i| i as f64 * step).collect()
+        };
+        let offsets = places(self.offset_sigma, 5.0, 80);
+        let spherical = places(self.c30_sigma, 3e4, 15);
+        let mut grid: Vec<(f64, f64, f64)> = offsets
+            .par_iter()
+            .flat_map_iter(|offset| spherical.iter().map(move |c30| (*offset, *c30)))
+            .map(|(offset, c30)| {
+                let mut lens = self.start.clone();
+                lens.defocus_angstrom.iter_mut().for_each(|value| *value += offset);
+                lens.c30_angstrom += c30;
+                (self.objective(&few, &lens), offset, c30)
+            })
+            .collect();
+        grid.sort_by(|a, b| a.0.total_cmp(&b.0));
+        // The best few that are not neighbours.
+        let mut starts: Vec<LensState> = Vec::new();
+        let mut taken: Vec<(f64, f64)> = Vec::new();
+        for (_, offset, c30) in grid {
+            if taken.iter().any(|(o, c)| (o - offset).abs() < 12.0 && (c - c30).abs() < 7e4) {
+                continue;
+            }
+            taken.push((offset, c30));
+            let mut lens = self.start.clone();
+            lens.defocus_angstrom.iter_mut().for_each(|value| *value += offset);
+            lens.c30_angstrom += c30;
+            starts.push(lens);
+            if starts.len() == 4 {
+                break;
+            }
+        }
+        let astigmatic = places(self.twofold_sigma.min(12.0), 6.0, 3);
+        let found: Vec<FoundLens> = starts
+            .into_iter()
+            .map(|lens| {
+                let tried: Vec<(f64, LensState)> = astigmatic
+                    .par_iter()
+                    .flat_map_iter(|a| astigmatic.iter().map(move |b| [*a, *b]))
+                    .map(|change| {
+                        let mut there = lens.clone();
+                        for unknown in &self.unknowns {
+                            if let Unknown::Twofold(part) = unknown {
+                                *unknown.of(&mut there) += change[*part];
+                            }
+                        }
+                        (self.objective(&few, &there), there)
+                    })
+                    .collect();
+                let best = tried.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).map_or(lens, |(_, lens)| lens);
+                self.refined(&few, &best)
+            })
+            .collect();
+        let mut found = found;
+        found.sort_by(|a, b| a.deviance.total_cmp(&b.deviance));
+        // With all frequencies the order may change.
+        found.truncate(2);
+        found
+            .into_iter()
+            .map(|found| self.refined(modes, &found.lens))
+            .min_by(|a, b| a.deviance.total_cmp(&b.deviance))
+            .expect("the grid has at least one place")
+    }
+
+    /// Newton's steps with differences for derivatives, damped as by Levenberg and Marquardt.
+    pub(crate) fn refined(&self, modes: &Modes, from: &LensState) -> FoundLens {
+        let n = self.unknowns.len();
+        let steps: Vec<f64> = self.unknowns.iter().map(|unknown| unknown.step_angstrom()).collect();
+        let mut lens = from.clone();
+        let mut value = self.objective(modes, &lens);
+        let mut damping = 1e-2;
+        let mut curvature = vec![0.0; n * n];
+        for _ in 0..25 {
+            // All single and all pairs of steps, in one order.
+            let pairs: Vec<(usize, usize)> = (0..n).flat_map(|i| (i..n).map(move |j| (i, j))).collect();
+            let at = |change: &[(usize, f64)]| {
+                let mut all = vec![0.0; n];
+                for (index, step) in change {
+                    all[*index] += step;
+                }
+                self.objective(modes, &self.moved(&lens, &all))
+            };
+            let single: Vec<[f64; 2]> =
+                (0..n).into_par_iter().map(|i| [at(&[(i, steps[i])]), at(&[(i, -steps[i])])]).collect();
+            let double: Vec<f64> = pairs
+                .par_iter()
+                .map(|(i, j)| if i == j { 0.0 } else { at(&[(*i, steps[*i]), (*j, steps[*j])]) })
+                .collect();
+            let gradient: Vec<f64> = (0..n).map(|i| (single[i][0] - single[i][1]) / 2.0).collect();
+            // In units of the steps.
+            for ((i, j), double) in pairs.iter().zip(&double) {
+                let second = if i == j {
+                    single[*i][0] + single[*i][1] - 2.0 * value
+                } else {
+                    double - single[*i][0] - single[*j][0] + value
+                };
+                curvature[i * n + j] = second;
+                curvature[j * n + i] = second;
+            }
+            let mut gained = None;
+            while damping < 1e8 {
+                let mut damped = curvature.clone();
+                for i in 0..n {
+                    let own = curvature[i * n + i].abs();
+                    damped[i * n + i] +=
+                        damping * own.max(1e-3) + if curvature[i * n + i] < 0.0 { 2.0 * own } else { 0.0 };
+                }
+                if let Some(factors) = Cholesky::new(&damped, n) {
+                    let change: Vec<f64> = factors
+                        .solve(&gradient)
+                        .iter()
+                        .zip(&steps)
+                        // Not further than the surface can be thought of as a bowl.
+                        .map(|(change, step)| -(change.clamp(-12.0, 12.0)) * step)
+                        .collect();
+                    let there = self.moved(&lens, &change);
+                    let there_value = self.objective(modes, &there);
+                    if there_value < value {
+                        gained = Some(value - there_value);
+                        lens = there;
+                        value = there_value;
+                        damping = (damping * 0.1).max(1e-6);
+                        break;
+                    }
+                }
+                damping *= 6.0;
+            }
+            if gained.is_none_or(|gained| gained < 0.02) {
+                break;
+            }
+        }
+        // The deviance is curved twice as much as its half, the negative logarithm.
+        let half: Vec<f64> = curvature.iter().map(|value| 0.5 * value).collect();
+        let reduced = (modes.deviance(&lens)[1] / modes.freedom()).max(1.0);
+        let covariance = Cholesky::new(&half, n).map(|factors| factors.inverse());
+        let sigma = |wanted: Unknown| -> f64 {
+            self.unknowns.iter().position(|unknown| *unknown == wanted).map_or(0.0, |i| {
+                covariance.as_ref().map_or(f64::INFINITY, |c| (c[i * n + i] * reduced).sqrt() * steps[i])
+            })
+        };
+        let images = lens.defocus_angstrom.len();
+        FoundLens {
+            deviance: value,
+            defocus_sigma: (0..images).map(|image| sigma(Unknown::Defocus(image))).collect(),
+            twofold_sigma: [sigma(Unknown::Twofold(0)), sigma(Unknown::Twofold(1))],
+            c30_sigma: sigma(Unknown::Spherical),
+            shift_sigma: (0..images)
+                .map(|image| [sigma(Unknown::Shift(image, 0)), sigma(Unknown::Shift(image, 1))])
+                .collect(),
+            lens,
+        }
+    }
+}
