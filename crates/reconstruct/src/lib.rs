@@ -6,6 +6,7 @@
 //! Conventions, all in docs/conventions.md: a wave is `exp(+2 pi i k.r)`, the transfer function `exp(-i chi(k))`,
 //! underfocus is positive and `C10 = -defocus`; arrays are `[y, x]`, stacks `[focus, y, x]`.
 
+pub mod align;
 pub mod camera;
 pub mod error;
 mod fit;
@@ -19,6 +20,7 @@ mod posterior;
 mod prepare;
 pub mod series;
 
+pub use align::{AlignSettings, Alignment, LensHypothesis, Moved, align, aligned};
 pub use camera::{CameraEstimate, estimate_camera, estimate_camera_of_image};
 pub use error::ReconstructError;
 pub use iterative::{Progress, Reconstruction, Settings, reconstruct};

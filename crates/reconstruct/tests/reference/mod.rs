@@ -8,20 +8,20 @@ use ndarray::Array3;
 use serde_json::Value;
 
 /// A series with its truth.
-pub struct Known {
+pub(crate) struct Known {
     /// The images as they were made, nothing moved.
-    pub series: FocalSeries,
+    pub(crate) series: FocalSeries,
     /// Electrons per square angstrom for each image.
-    pub dose_e_per_a2: f64,
+    pub(crate) dose_e_per_a2: f64,
     /// Spherical aberration in angstrom.
-    pub cs_angstrom: f64,
+    pub(crate) cs_angstrom: f64,
     /// Twofold astigmatism in angstrom.
-    pub c12_angstrom: f64,
+    pub(crate) c12_angstrom: f64,
 }
 
 /// Width of the transfer function, `c3`, and its steepness, `c4`, of each series: drawn by `generate.py` and not written to `meta.json`;
 /// printed by the same calls to the same random numbers (seed 200).
-pub const MTF: [[f64; 2]; 12] = [
+pub(crate) const MTF: [[f64; 2]; 12] = [
     [0.411, 2.524],
     [0.590, 2.989],
     [0.430, 2.499],
@@ -37,7 +37,7 @@ pub const MTF: [[f64; 2]; 12] = [
 ];
 
 /// All series, or `None`, aloud, if the folder is absent.
-pub fn load() -> Option<Vec<Known>> {
+pub(crate) fn load() -> Option<Vec<Known>> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/reference/mos2");
     if !folder.is_dir() {
         println!("SKIPPED: {} is absent, so nothing is compared with the independent simulator", folder.display());
