@@ -5,6 +5,7 @@
 pub mod calibration;
 pub mod columns;
 pub mod cramer_rao;
+pub mod defects;
 pub mod laplacian;
 pub mod lattice;
 pub mod matching;
