@@ -16,25 +16,32 @@ pub(crate) const LEVELS: usize = 64;
 pub(crate) struct ColourRange {
     pub(crate) low: f64,
     pub(crate) high: f64,
+    /// Whether there are values below.
+    pub(crate) clipped_low: bool,
     /// Whether there are values above.
     pub(crate) clipped: bool,
 }
 
 impl ColourRange {
+    /// A range that holds all values.
+    pub(crate) fn new(low: f64, high: f64) -> ColourRange {
+        ColourRange { low, high, clipped_low: false, clipped: false }
+    }
+
     /// Round ends that hold the values, from zero on where none is negative unless `from_lowest`. A few values far
     /// above all others are given the colour of the end, or they alone would have a colour of their own.
     pub(crate) fn of_values(values: &[f64], from_lowest: bool) -> ColourRange {
         let mut sorted: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
         sorted.sort_unstable_by(f64::total_cmp);
         let (Some(&first), Some(&last)) = (sorted.first(), sorted.last()) else {
-            return ColourRange { low: 0.0, high: 1.0, clipped: false };
+            return ColourRange::new(0.0, 1.0);
         };
         let most = sorted[((sorted.len() - 1) as f64 * 0.98).round() as usize];
         let upper = if last > 1.5 * most { most } else { last };
         let low = if from_lowest { first.floor() } else { first.min(0.0) };
         let (_, step) = ticks(low, upper.max(low + 1e-9), 5);
         let high = low + ((upper - low) / step - 1e-6).ceil().max(1.0) * step;
-        ColourRange { low, high, clipped: last > high }
+        ColourRange { clipped: last > high, ..ColourRange::new(low, high) }
     }
 
     /// Round ends that hold all values, from zero on where none is negative: for maps of what is rare, whose few high
@@ -43,11 +50,11 @@ impl ColourRange {
         let finite = || values.iter().copied().filter(|value| value.is_finite());
         let (low, high) = (finite().fold(0.0, f64::min), finite().fold(0.0, f64::max));
         if low == high {
-            return ColourRange { low, high: low + 1.0, clipped: false };
+            return ColourRange::new(low, low + 1.0);
         }
         let (_, step) = ticks(low, high, 5);
         let steps = |length: f64| (length / step - 1e-6).ceil() * step;
-        ColourRange { low: -steps(-low), high: steps(high), clipped: false }
+        ColourRange::new(-steps(-low), steps(high))
     }
 
     /// How far along the range a value lies, 0 to 1.
@@ -69,11 +76,18 @@ pub(crate) struct ColourBar {
 }
 
 impl ColourBar {
-    /// A bar of *viridis* that fills `area`, numbers and the label, which runs upwards, to the right of it. `whole` is
-    /// for quantities that are counted.
-    pub(crate) fn new(range: ColourRange, label: &str, whole: bool, area: Rectangle, size: f32) -> ColourBar {
+    /// A bar that fills `area`, numbers and the label, which runs upwards, to the right of it. `whole` is for quantities
+    /// that are counted.
+    pub(crate) fn new(
+        range: ColourRange,
+        map: ColourMap,
+        label: &str,
+        whole: bool,
+        area: Rectangle,
+        size: f32,
+    ) -> ColourBar {
         let small = 0.85 * size;
-        let colours = RgbImage::from_fn(1, 256, |_, y| ColourMap::Viridis.colour(1.0 - y as f32 / 255.0));
+        let colours = RgbImage::from_fn(1, 256, |_, y| map.colour(1.0 - y as f32 / 255.0));
         let mut shapes = vec![
             Shape::Picture { pixels: Pixels::Colour(colours), area },
             Shape::Frame { area, thickness: 1.0, colour: INK },
@@ -88,12 +102,25 @@ impl ColourBar {
             values.retain(|value| range.high - value > 0.6 * step);
             values.push(range.high);
         }
+        if range.clipped_low && values.first().is_none_or(|first| first - range.low > 0.01 * step) {
+            values.retain(|value| value - range.low > 0.6 * step);
+            values.insert(0, range.low);
+        }
+        // A number at an end that is not round is written to a tenth of the step.
+        let written = |value: f64| {
+            let round = (value / step - (value / step).round()).abs() < 0.01;
+            tick_label(value, if round { step } else { 0.1 * step })
+        };
         let mut widest = 0.0_f32;
         let right = area.x + area.width;
         for value in values {
             let y = area.y + area.height * (1.0 - range.fraction(value) as f32);
-            let end = range.clipped && range.high - value < 0.01 * step;
-            let number = format!("{}{}", if end { "≥ " } else { "" }, tick_label(value, step));
+            let mark = match value {
+                value if range.clipped && range.high - value < 0.01 * step => "≥ ",
+                value if range.clipped_low && value - range.low < 0.01 * step => "≤ ",
+                _ => "",
+            };
+            let number = format!("{mark}{}", written(value));
             shapes.push(Shape::rectangle(Rectangle::new(right, y - 0.5, 0.25 * size, 1.0), INK));
             let at = Point::new(right + 0.45 * size, y);
             shapes.push(Shape::text(&number, small, INK, (Horizontal::Left, Vertical::Middle), at));

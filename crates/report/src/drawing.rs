@@ -4,12 +4,13 @@
 //! Coordinates are those of [`crate::canvas`]: continuous, x to the right and y down, the top-left corner of the
 //! drawing at (0, 0).
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use image::{GrayImage, RgbImage};
 
 use crate::canvas::{Canvas, Horizontal, Point, Rectangle, Text, Vertical};
-use crate::colour::{Colour, WHITE};
+use crate::colour::{Colour, ColourMap, NO_RESULT, WHITE};
 use crate::panel::check_size;
 use crate::{ReportError, png, svg};
 
@@ -122,6 +123,22 @@ impl Shape {
         Shape::Line { points: points.into(), thickness, colour, dashed: false }
     }
 
+    /// The shape at another place.
+    fn moved(mut self, dx: f32, dy: f32) -> Shape {
+        let shift = |point: &mut Point| *point = Point::new(point.x + dx, point.y + dy);
+        match &mut self {
+            Shape::Rectangle { area, .. } | Shape::Frame { area, .. } | Shape::Picture { area, .. } => {
+                (area.x, area.y) = (area.x + dx, area.y + dy);
+            }
+            Shape::Discs { centres: points, .. }
+            | Shape::Rings { centres: points, .. }
+            | Shape::Line { points, .. }
+            | Shape::Area { points, .. } => points.iter_mut().for_each(shift),
+            Shape::Text { at, .. } => shift(at),
+        }
+        self
+    }
+
     /// An opaque rectangle.
     pub fn rectangle(area: Rectangle, colour: Colour) -> Shape {
         Shape::Rectangle { area, colour, opacity: 1.0 }
@@ -135,20 +152,49 @@ pub enum Pixels {
     Grey(GrayImage),
     /// With colour.
     Colour(RgbImage),
+    /// Steps of a colour map, from 0 to [`Pixels::STEPS`] - 1, or [`Pixels::MISSING`] where there is no value.
+    Mapped {
+        /// The steps.
+        levels: GrayImage,
+        /// What they stand for.
+        map: ColourMap,
+    },
 }
 
 impl Pixels {
-    fn size(&self) -> (u32, u32) {
+    /// How many steps of a colour map there are.
+    pub const STEPS: u8 = 255;
+    /// The step of a pixel without a value.
+    pub const MISSING: u8 = 255;
+
+    /// The colour of every step.
+    fn palette(map: ColourMap) -> [Colour; 256] {
+        std::array::from_fn(|level| match level {
+            255 => NO_RESULT,
+            _ => map.colour(level as f32 / f32::from(Pixels::STEPS - 1)),
+        })
+    }
+
+    /// Width and height.
+    pub(crate) fn size(&self) -> (u32, u32) {
         match self {
-            Pixels::Grey(image) => image.dimensions(),
+            Pixels::Grey(image) | Pixels::Mapped { levels: image, .. } => image.dimensions(),
             Pixels::Colour(image) => image.dimensions(),
         }
     }
 
-    fn at(&self, x: u32, y: u32) -> Colour {
+    /// The pixels as colours.
+    fn colours(&self) -> Cow<'_, RgbImage> {
+        let painted = |image: &GrayImage, colour: &dyn Fn(u8) -> Colour| {
+            Cow::Owned(RgbImage::from_fn(image.width(), image.height(), |x, y| colour(image.get_pixel(x, y).0[0])))
+        };
         match self {
-            Pixels::Grey(image) => image::Rgb([image.get_pixel(x, y).0[0]; 3]),
-            Pixels::Colour(image) => *image.get_pixel(x, y),
+            Pixels::Grey(image) => painted(image, &|level| image::Rgb([level; 3])),
+            Pixels::Colour(image) => Cow::Borrowed(image),
+            Pixels::Mapped { levels, map } => {
+                let palette = Pixels::palette(*map);
+                painted(levels, &|level| palette[usize::from(level)])
+            }
         }
     }
 
@@ -157,6 +203,7 @@ impl Pixels {
         match self {
             Pixels::Grey(image) => png::encode(image),
             Pixels::Colour(image) => png::encode(image),
+            Pixels::Mapped { levels, map } => png::encode_with_palette(levels, &Pixels::palette(*map)),
         }
     }
 }
@@ -176,6 +223,16 @@ impl Layer {
     /// A layer that is not clipped.
     pub fn new(name: &'static str, shapes: Vec<Shape>) -> Layer {
         Layer { name, clip: None, shapes }
+    }
+
+    /// The layer at another place.
+    fn moved(self, dx: f32, dy: f32) -> Layer {
+        let area = |area: Rectangle| Rectangle { x: area.x + dx, y: area.y + dy, ..area };
+        Layer {
+            clip: self.clip.map(area),
+            shapes: self.shapes.into_iter().map(|shape| shape.moved(dx, dy)).collect(),
+            ..self
+        }
     }
 }
 
@@ -199,6 +256,20 @@ pub struct Drawing {
 }
 
 impl Drawing {
+    /// Drawings beside each other, their upper edges in one line.
+    pub fn beside(drawings: Vec<Drawing>, gap_px: u32) -> Result<Drawing, ReportError> {
+        let mut joined = Drawing { width_px: 0, height_px: 0, layers: Vec::new() };
+        for drawing in drawings {
+            let left = if joined.layers.is_empty() { 0 } else { joined.width_px.saturating_add(gap_px) };
+            let moved = drawing.layers.into_iter().map(|layer| layer.moved(left as f32, 0.0));
+            joined.layers.extend(moved);
+            joined.width_px = left.saturating_add(drawing.width_px);
+            joined.height_px = joined.height_px.max(drawing.height_px);
+        }
+        check_size(joined.width_px, joined.height_px)?;
+        Ok(joined)
+    }
+
     /// The drawing as an SVG file of its own; `title` says what it shows, for those who cannot see it.
     pub fn to_svg(&self, title: &str) -> String {
         svg::document(self, title)
@@ -274,8 +345,9 @@ pub(crate) fn draw(canvas: &mut Canvas, shape: &Shape) {
             if nx == 0 || ny == 0 {
                 return;
             }
+            let colours = pixels.colours();
             let shown = RgbImage::from_fn(width, height, |x, y| {
-                pixels.at(nearest(x as f32, 0.0, width as f32, nx), nearest(y as f32, 0.0, height as f32, ny))
+                *colours.get_pixel(nearest(x as f32, 0.0, width as f32, nx), nearest(y as f32, 0.0, height as f32, ny))
             });
             canvas.paste(&shown, area.x.round() as u32, area.y.round() as u32);
         }
@@ -333,7 +405,7 @@ mod tests {
         let image = drawing.rasterise().unwrap();
         for (x, y) in [(0, 0), (15, 11), (7, 3)] {
             for (dx, dy) in [(0, 0), (2, 2)] {
-                assert_eq!(*image.get_pixel(3 + 3 * x + dx, 5 + 3 * y + dy), pixels.at(x, y));
+                assert_eq!(*image.get_pixel(3 + 3 * x + dx, 5 + 3 * y + dy), *pixels.colours().get_pixel(x, y));
             }
         }
         assert_eq!(*image.get_pixel(2, 5), WHITE);

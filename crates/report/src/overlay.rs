@@ -13,11 +13,13 @@ use image::{GrayImage, RgbImage};
 use ndarray::{Array2, ArrayView2};
 
 use crate::canvas::{Horizontal, Point, Rectangle, Vertical};
-use crate::colour::{BLACK, Colour, ColourMap, INK, NOT_A_NUMBER, SERIES};
+use crate::colour::{Colour, ColourMap, INK, NOT_A_NUMBER};
 use crate::colour_bar::{ColourBar, ColourRange, LEVELS};
 use crate::drawing::{Drawing, Layer, Pixels, Shape};
+use crate::marks::{self, Entry, EntryList};
 use crate::panel::{CONTRAST_PERCENT, check_size, ring_radius_px};
-use crate::text::{Paragraph, line_spacing, width};
+use crate::species_style::species_colour;
+use crate::text::{Paragraph, line_spacing};
 use crate::{ReportError, raster, scale_bar};
 
 /// No picture of a micrograph has a longer side than this.
@@ -168,7 +170,7 @@ impl<'a> Overlay<'a> {
         let caption = Paragraph::fit(&self.caption, size, drawing_width - size);
         let gap = if caption.lines.is_empty() { 0.0 } else { 0.5 * size };
         let pixel = shown.pixel_angstrom;
-        let image = Shape::Picture { pixels: Pixels::Grey(shown.pixels), area: picture };
+        let image = Shape::Picture { pixels: shown.pixels, area: picture };
         let height = picture.height.max(legend.height_px) + caption.height_px() as f32 + 2.0 * gap;
         let (width_px, height_px) = (drawing_width.ceil() as u32, height.ceil() as u32);
         check_size(width_px, height_px)?;
@@ -200,28 +202,10 @@ impl<'a> Overlay<'a> {
         let opacity = self.opacity;
         for (level, centres) in by_colour {
             let colour = legend.colour(level);
-            // A dark edge keeps every colour legible on every grey.
-            match self.mark {
-                Mark::Ring => {
-                    let thickness = (0.22 * radius).clamp(1.2, 4.0);
-                    let edge = thickness + (0.12 * radius).clamp(0.8, 2.2);
-                    let under = Shape::Rings {
-                        centres: centres.clone(),
-                        radius,
-                        thickness: edge,
-                        colour: BLACK,
-                        opacity: 0.55 * opacity,
-                    };
-                    shapes.extend([under, Shape::Rings { centres, radius, thickness, colour, opacity }]);
-                }
-                Mark::Dot => {
-                    let radius = (0.42 * radius).max(1.5);
-                    let edge = radius + (0.25 * radius).clamp(0.5, 2.0);
-                    let under =
-                        Shape::Discs { centres: centres.clone(), radius: edge, colour: BLACK, opacity: 0.55 * opacity };
-                    shapes.extend([under, Shape::Discs { centres, radius, colour, opacity }]);
-                }
-            }
+            shapes.extend(match self.mark {
+                Mark::Ring => marks::rings(centres, radius, colour, opacity),
+                Mark::Dot => marks::dots(centres, (0.42 * radius).max(1.5), colour, opacity),
+            });
         }
         shapes
     }
@@ -237,7 +221,8 @@ impl<'a> Overlay<'a> {
                 *counts.entry(column.species).or_default() += 1;
             }
             let entries = counts.into_iter().map(|(index, count)| (index, species_name(self.species, index), count));
-            return Legend::names(entries.collect(), picture, size);
+            let entries: Vec<_> = entries.collect();
+            return Legend::names(&entries, self.species, picture, size);
         }
         let values: Vec<f64> = self.columns.iter().map(|column| self.colour_by.value(column)).collect();
         let range = ColourRange::of(self.colour_by, &values);
@@ -250,11 +235,11 @@ pub(crate) fn species_name(names: &[String], index: usize) -> String {
     names.get(index).cloned().unwrap_or_else(|| format!("species {index}"))
 }
 
-/// A micrograph as it is shown.
+/// An array as it is shown.
 #[derive(Debug, Clone)]
 pub(crate) struct Shown {
     /// Its own pixels, or fewer where it is large.
-    pub(crate) pixels: GrayImage,
+    pub(crate) pixels: Pixels,
     /// Width of the picture.
     pub(crate) width_px: usize,
     /// Height of the picture.
@@ -265,17 +250,28 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
+    /// A grey micrograph.
     pub(crate) fn new(counts: ArrayView2<'_, f32>, pixel_angstrom: f64) -> Result<Shown, ReportError> {
         Shown::within(counts, pixel_angstrom, LARGEST_SIDE_PX)
     }
 
-    /// The micrograph with a longer side of at most `largest_px`.
+    /// A grey micrograph with a longer side of at most `largest_px`.
     pub(crate) fn within(
         counts: ArrayView2<'_, f32>,
         pixel_angstrom: f64,
         largest_px: usize,
     ) -> Result<Shown, ReportError> {
-        let (ny, nx) = counts.dim();
+        Shown::shaded(counts, pixel_angstrom, largest_px, |values| Pixels::Grey(grey(values)))
+    }
+
+    /// An array with a longer side of at most `largest_px`, its values made pixels by `shade`.
+    pub(crate) fn shaded(
+        array: ArrayView2<'_, f32>,
+        pixel_angstrom: f64,
+        largest_px: usize,
+        shade: impl Fn(&Array2<f32>) -> Pixels,
+    ) -> Result<Shown, ReportError> {
+        let (ny, nx) = array.dim();
         if nx == 0 || ny == 0 {
             return Err(ReportError::NoPixels { ny, nx });
         }
@@ -286,7 +282,7 @@ impl Shown {
         if longest > largest_px {
             let shrink = longest as f64 / largest_px as f64;
             let [height, width] = [ny, nx].map(|n| ((n as f64 / shrink).round() as usize).max(1));
-            let pixels = grey(&raster::resample(counts, height, width));
+            let pixels = shade(&raster::resample(array, height, width));
             let pixel_shown = pixel_angstrom * nx as f64 / width as f64;
             return Ok(Shown {
                 pixels,
@@ -296,9 +292,9 @@ impl Shown {
                 original_pixel_angstrom: pixel_angstrom,
             });
         }
-        let grow = (SMALLEST_SIDE_PX / longest).max(1);
+        let grow = (SMALLEST_SIDE_PX.min(largest_px) / longest).max(1);
         Ok(Shown {
-            pixels: grey(&counts.to_owned()),
+            pixels: shade(&array.to_owned()),
             width_px: grow * nx,
             height_px: grow * ny,
             pixel_angstrom: pixel_angstrom / grow as f64,
@@ -339,7 +335,7 @@ impl ColourRange {
             // In tenths, and at least half of a unit wide so that small differences stay small.
             (ColourBy::Probability, Some(lowest)) => {
                 let low = ((10.0 * lowest + 1e-9).floor() / 10.0).clamp(0.0, 0.5);
-                ColourRange { low, high: 1.0, clipped: false }
+                ColourRange::new(low, 1.0)
             }
             _ => ColourRange::of_values(values, quantity == ColourBy::Atoms),
         }
@@ -351,25 +347,32 @@ struct Legend {
     shapes: Vec<Shape>,
     width_px: f32,
     height_px: f32,
-    range: Option<ColourRange>,
+    scale: ColourScale,
+}
+
+/// How a value becomes a colour.
+enum ColourScale {
+    Range(ColourRange),
+    /// One colour a species, with the names of all.
+    Species(Vec<String>),
 }
 
 impl Legend {
     fn none() -> Legend {
-        Legend { shapes: Vec::new(), width_px: 0.0, height_px: 0.0, range: None }
+        Legend { shapes: Vec::new(), width_px: 0.0, height_px: 0.0, scale: ColourScale::Species(Vec::new()) }
     }
 
     fn level(&self, value: f64) -> usize {
-        match self.range {
-            Some(range) => range.level(value),
-            None => value as usize,
+        match self.scale {
+            ColourScale::Range(range) => range.level(value),
+            ColourScale::Species(_) => value as usize,
         }
     }
 
     fn colour(&self, level: usize) -> Colour {
-        match self.range {
-            Some(_) => ColourMap::Viridis.colour(level as f32 / (LEVELS - 1) as f32),
-            None => species_colour(level),
+        match &self.scale {
+            ColourScale::Range(_) => ColourMap::Viridis.colour(level as f32 / (LEVELS - 1) as f32),
+            ColourScale::Species(names) => species_colour(names, level),
         }
     }
 
@@ -377,38 +380,24 @@ impl Legend {
         let room = picture.height.max(8.0 * size);
         let area = Rectangle::new(picture.width + 0.7 * size, 0.7 * size, size, room - 1.4 * size);
         let ColourBar { shapes, right } =
-            ColourBar::new(range, quantity.label(), quantity == ColourBy::Atoms, area, size);
-        Legend { shapes, width_px: right - picture.width, height_px: room, range: Some(range) }
+            ColourBar::new(range, ColourMap::Viridis, quantity.label(), quantity == ColourBy::Atoms, area, size);
+        Legend { shapes, width_px: right - picture.width, height_px: room, scale: ColourScale::Range(range) }
     }
 
-    fn names(entries: Vec<(usize, String, usize)>, picture: Rectangle, size: f32) -> Legend {
-        let left = picture.width + 0.8 * size;
-        let mut shapes = Vec::new();
-        let mut widest = 0.0_f32;
-        let mut middle = size;
-        for (index, name, count) in entries {
-            let at = Point::new(left + 0.4 * size, middle);
-            shapes.push(Shape::Discs { centres: vec![at], radius: 0.4 * size, colour: BLACK, opacity: 0.55 });
-            shapes.push(Shape::Discs {
-                centres: vec![at],
-                radius: 0.34 * size,
-                colour: species_colour(index),
-                opacity: 1.0,
-            });
-            let label = format!("{name} ({count})");
-            let text_at = Point::new(left + 1.2 * size, middle);
-            shapes.push(Shape::text(&label, size, INK, (Horizontal::Left, Vertical::Middle), text_at));
-            widest = widest.max(width(&label, size));
-            middle += 1.5 * size;
-        }
-        let width_px = 0.8 * size + 1.2 * size + widest + 0.8 * size;
-        Legend { shapes, width_px, height_px: middle, range: None }
+    fn names(entries: &[(usize, String, usize)], species: &[String], picture: Rectangle, size: f32) -> Legend {
+        let entries: Vec<Entry<'_>> = entries
+            .iter()
+            .map(|(index, name, count)| {
+                let colour = species_colour(species, *index);
+                let symbol = move |at, size: f32| marks::dots(vec![at], 0.34 * size, colour, 1.0);
+                Entry::new(format!("{name} ({count})"), symbol)
+            })
+            .collect();
+        let corner = Point::new(picture.width + 0.8 * size, 0.25 * size);
+        let EntryList { shapes, right, bottom } = EntryList::new(&entries, corner, size);
+        let scale = ColourScale::Species(species.to_vec());
+        Legend { shapes, width_px: right - picture.width, height_px: bottom, scale }
     }
-}
-
-/// The colour of a species.
-pub(crate) fn species_colour(index: usize) -> Colour {
-    SERIES[index % SERIES.len()]
 }
 
 #[cfg(test)]
@@ -464,7 +453,7 @@ mod tests {
     fn small_images_grow_by_whole_factors_and_large_ones_shrink() {
         for (side, shown, kept) in [(180, 1080, 180), (512, 1024, 512), (1000, 1000, 1000), (4096, 2048, 2048)] {
             let found = Shown::new(ramp(side, side / 2).view(), 0.1).unwrap();
-            assert_eq!((found.height_px, found.pixels.height()), (shown, kept), "{side}");
+            assert_eq!((found.height_px, found.pixels.size().1), (shown, kept), "{side}");
             assert!((found.pixel_angstrom * shown as f64 - 0.1 * side as f64).abs() < 1e-9);
         }
     }
@@ -529,7 +518,7 @@ mod tests {
     #[test]
     fn ranges_are_round_and_a_stray_value_does_not_stretch_them() {
         let range = |quantity, values: &[f64]| ColourRange::of(quantity, values);
-        assert_eq!(range(ColourBy::Probability, &[0.83, 0.99]), ColourRange { low: 0.5, high: 1.0, clipped: false });
+        assert_eq!(range(ColourBy::Probability, &[0.83, 0.99]), ColourRange::new(0.5, 1.0));
         assert_eq!(range(ColourBy::Probability, &[0.31, 0.99]).low, 0.3);
         let mut sigmas = vec![4.1; 99];
         sigmas.push(60.0);

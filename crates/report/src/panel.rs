@@ -9,10 +9,11 @@ use ndarray::{Array2, ArrayView2, s};
 
 use crate::canvas::{Canvas, Horizontal, Point, Rectangle, Text, Vertical};
 use crate::colour::{Colour, ColourMap, INK, SERIES, WHITE};
+use crate::colour_bar::{ColourBar, ColourRange};
 use crate::plot::Plot;
 use crate::structure_view::{self, Ball, Direction, Field};
 use crate::text::{Paragraph, line_spacing, width};
-use crate::{ReportError, element_style, map_view, png, raster, scale_bar};
+use crate::{ReportError, drawing, element_style, png, raster, scale_bar};
 
 /// Percentiles of the picture as shown that become black and white, unless a panel says otherwise.
 pub const CONTRAST_PERCENT: (f64, f64) = (0.5, 99.5);
@@ -195,8 +196,16 @@ impl Panel {
             Content::Plot(plot) => plot.render(width_px),
             Content::Array { values, grid, map, label } => {
                 check_grid(grid, values)?;
-                let bar = label.as_ref().map_or(0, |_| map_view::bar_width_px(size));
-                let shown = width_px.saturating_sub(bar).max(32);
+                let bar = |(low, high): (f32, f32), left: f32, height: f32| {
+                    let range = ColourRange::new(f64::from(low), f64::from(high));
+                    // Half a line of text must fit above and below the ends.
+                    let area = Rectangle::new(left + 0.5 * size, 0.5 * size, 0.9 * size, (height - size).max(1.0));
+                    label.as_ref().map(|label| ColourBar::new(range, *map, label, false, area, size))
+                };
+                // A bar of the panel's own width is higher than the one that is left room for, and has more numbers.
+                let widest = width_px as f32 * (grid.field_y_angstrom() / grid.field_x_angstrom()) as f32;
+                let room = bar(self.ends(values, *map), 0.0, widest).map_or(0, |bar| bar.right.ceil() as u32);
+                let shown = width_px.saturating_sub(room).max(32);
                 let pixel = grid.field_x_angstrom() / f64::from(shown);
                 let height = check_size(shown, (grid.field_y_angstrom() / pixel).round().max(1.0) as u32)?;
                 let array = raster::resample(values.view(), height as usize, shown as usize);
@@ -211,8 +220,8 @@ impl Panel {
                 };
                 self.draw_marks(&mut canvas, picture, place);
                 scale_bar::draw(&mut canvas, picture, pixel, size, false);
-                if let Some(label) = label {
-                    map_view::draw_bar(&mut canvas, picture, *map, (low, high), label, size);
+                for shape in bar((low, high), picture.width, picture.height).iter().flat_map(|bar| &bar.shapes) {
+                    drawing::draw(&mut canvas, shape);
                 }
                 Ok(self.with_legend(canvas, Vec::new()))
             }

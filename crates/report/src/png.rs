@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use image::{EncodableLayout, ImageBuffer, ImageFormat, PixelWithColorType, RgbImage};
+use image::{EncodableLayout, GrayImage, ImageBuffer, ImageFormat, PixelWithColorType, RgbImage};
 
+use crate::colour::Colour;
 use crate::{ReportError, file};
 
 /// Writes a picture as PNG. It is written under a temporary name beside its place and then renamed, so that an
@@ -28,6 +29,20 @@ where
     bytes.into_inner()
 }
 
+/// A picture of numbers of a palette as the bytes of a PNG file, which takes a third of the room of its colours.
+pub(crate) fn encode_with_palette(picture: &GrayImage, palette: &[Colour; 256]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, picture.width(), picture.height());
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_palette(palette.iter().flat_map(|colour| colour.0).collect::<Vec<u8>>());
+    encoder
+        .write_header()
+        .and_then(|mut writer| writer.write_image_data(picture.as_raw()))
+        .expect("PNG holds any picture of 8 bits, and memory takes any write");
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,6 +57,16 @@ mod tests {
             write(&picture, &path).unwrap();
             assert_eq!(image::open(&path).unwrap().into_rgb8(), picture);
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_palette_gives_every_pixel_its_colour() {
+        let palette = std::array::from_fn(|level| from_hex(level as u32 * 0x010307));
+        let picture = GrayImage::from_fn(9, 5, |x, y| image::Luma([(x * 28 + y) as u8]));
+        let read = image::load_from_memory(&encode_with_palette(&picture, &palette)).unwrap().into_rgb8();
+        for (x, y, pixel) in picture.enumerate_pixels() {
+            assert_eq!(*read.get_pixel(x, y), palette[usize::from(pixel.0[0])]);
         }
     }
 

@@ -15,11 +15,12 @@ use image::imageops::FilterType;
 use ndarray::{Array2, ArrayView2, s};
 
 use crate::canvas::{Horizontal, Point, Rectangle, Vertical};
-use crate::colour::{BLACK, Colour, ColourMap, INK, WHITE, mix};
+use crate::colour::{Colour, ColourMap, INK, WHITE, mix};
 use crate::colour_bar::{ColourBar, ColourRange, LEVELS};
 use crate::drawing::{Drawing, Layer, Pixels, Shape};
 use crate::estimate::Estimate;
 use crate::html::median;
+use crate::marks;
 use crate::neighbours::nearest_distances;
 use crate::overlay::grey;
 use crate::panel::check_size;
@@ -67,7 +68,7 @@ impl SiteQuantity {
 
     fn range(&self, shown: &[f64]) -> ColourRange {
         match self {
-            SiteQuantity::Occupancy => ColourRange { low: 0.0, high: 100.0, clipped: false },
+            SiteQuantity::Occupancy => ColourRange::new(0.0, 100.0),
             _ => ColourRange::of_all(shown),
         }
     }
@@ -267,7 +268,7 @@ pub fn side_by_side(maps: &[SiteMap<'_>]) -> Result<Drawing, ReportError> {
         size.round(),
         (bar_height - size).max(1.0).round(),
     );
-    let bar = ColourBar::new(range, quantity.label(), false, bar_area, size);
+    let bar = ColourBar::new(range, ColourMap::Viridis, quantity.label(), false, bar_area, size);
     let width_px = bar.right.ceil() as u32;
     if unsure {
         let width = UNSURE * (range.high - range.low);
@@ -366,23 +367,16 @@ impl<'m, 'a> Field<'m, 'a> {
     }
 }
 
-/// Discs, or pale ones inside of a ring. A dark edge keeps bright ones apart from a bright image, a light one around it
-/// dark ones from a dark image.
+/// Discs, or pale ones inside of a ring.
 fn disc(centres: Vec<Point>, radius: f32, colour: Colour, sure: bool) -> Vec<Shape> {
-    let edge = (0.08 * radius).clamp(0.8, 2.5);
-    let under = |reach: f32, colour: Colour, opacity: f32| Shape::Discs {
-        centres: centres.clone(),
-        radius: radius + reach,
-        colour,
-        opacity,
-    };
-    let mut shapes = vec![under(2.0 * edge, WHITE, 0.55), under(edge, BLACK, 0.7)];
+    let mut shapes = marks::under_discs(&centres, radius, 1.0);
     if sure {
         shapes.push(Shape::Discs { centres, radius, colour, opacity: 1.0 });
         return shapes;
     }
     let thickness = (0.3 * radius).max(1.5);
-    shapes.push(under(0.0, mix(WHITE, colour, 0.25), 1.0));
+    let pale = mix(WHITE, colour, 0.25);
+    shapes.push(Shape::Discs { centres: centres.clone(), radius, colour: pale, opacity: 1.0 });
     shapes.push(Shape::Rings { centres, radius: radius - 0.5 * thickness, thickness, colour, opacity: 1.0 });
     shapes
 }

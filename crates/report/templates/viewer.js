@@ -1,123 +1,115 @@
 "use strict";
+// What every picture with things to point at has in common: frames, zoom, colours, the key below and the tip. What is
+// shown on it is told by the kind of viewer, a function in `kinds` by the name in the element's data-kind.
+const kinds = {};
 (() => {
-  // Above this many columns circles are painted on a canvas, which a browser does quickly for any number.
+  // Above this many circles they are painted on a canvas, which a browser does quickly for any number.
   const MOST_CIRCLES = 4000;
-  const SVG = document.createElementNS.bind(document, document.querySelector(".viewer svg")?.namespaceURI);
 
   const between = (a, b, t) => {
     const part = (hex, i) => parseInt(hex.slice(1 + 2 * i, 3 + 2 * i), 16);
     return "rgb(" + [0, 1, 2].map((i) => Math.round(part(a, i) + (part(b, i) - part(a, i)) * t)).join(",") + ")";
   };
-  const fixed = (value, digits) => (value === null ? "–" : value.toFixed(digits));
+  const fixed = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 
   function start(root) {
     const part = (role) => root.querySelector("[data-role='" + role + "']");
     const data = JSON.parse(part("data").textContent);
     const [image, svg, canvas, stage, tip, key] =
       ["image", "marks", "canvas", "stage", "tip", "key"].map(part);
-    const [show, colour, least, opacity, zoom, slider] =
-      ["show", "colour", "least", "opacity", "zoom", "frame"].map(part);
+    const [show, opacity, zoom, slider, play] = ["show", "opacity", "zoom", "frame", "play"].map(part);
     data.frames[0].png = image.src;
-    let frame = data.frames[0];
-    let drawn = { radius: 0 };
 
-    const value = (i) => frame[colour.value][i];
-    const mapped = (fraction) => {
-      const place = Math.min(Math.max(fraction, 0), 1) * (data.ramp.length - 1);
-      const below = Math.min(Math.floor(place), data.ramp.length - 2);
-      return between(data.ramp[below], data.ramp[below + 1], place - below);
-    };
-    const colourOf = (i) => {
-      if (colour.value === "species") return data.speciesColours[frame.species[i] % data.speciesColours.length];
-      const range = data.ranges[colour.value];
-      return mapped(((value(i) ?? range.low) - range.low) / (range.high - range.low));
-    };
-    const shown = (i) => frame.probability[i] === null || frame.probability[i] >= Number(least.value) - 1e-9;
-
-    function paint() {
-      const count = frame.x.length;
-      const visible = [];
-      for (let i = 0; i < count; i++) if (shown(i)) visible.push(i);
-      const many = count > MOST_CIRCLES;
-      svg.replaceChildren();
-      svg.toggleAttribute("hidden", many || !show.checked);
-      canvas.toggleAttribute("hidden", !many || !show.checked);
-      svg.style.opacity = canvas.style.opacity = opacity.value;
-      const radius = data.radius;
-      drawn.radius = radius;
-      if (show.checked && !many) {
-        const fragment = document.createDocumentFragment();
-        for (const i of visible) {
-          for (const [stroke, width] of [["#000", 4.2], [colourOf(i), 2.6]]) {
-            const circle = SVG("circle");
-            circle.setAttribute("cx", frame.x[i] + data.half);
-            circle.setAttribute("cy", frame.y[i] + data.half);
-            circle.setAttribute("r", radius);
-            circle.setAttribute("fill", "none");
-            circle.setAttribute("stroke", stroke);
-            circle.setAttribute("stroke-width", width);
-            circle.setAttribute("vector-effect", "non-scaling-stroke");
-            if (stroke === "#000") circle.setAttribute("stroke-opacity", "0.55");
-            fragment.append(circle);
-          }
-        }
-        svg.append(fragment);
-      }
-      if (show.checked && many) {
-        const dots = Math.min(window.devicePixelRatio || 1, 4096 / Math.max(stage.clientWidth, stage.clientHeight, 1));
-        canvas.width = Math.max(Math.round(stage.clientWidth * dots), 1);
-        canvas.height = Math.max(Math.round(stage.clientHeight * dots), 1);
-        const scale = canvas.width / data.width;
-        const pen = canvas.getContext("2d");
-        pen.lineWidth = Math.max(Math.min(2 * dots, 0.35 * radius * scale), 1);
-        for (const i of visible) {
-          pen.strokeStyle = colourOf(i);
-          pen.beginPath();
-          pen.arc((frame.x[i] + data.half) * scale, (frame.y[i] + data.half) * scale, Math.max(radius * scale, 1), 0, 7);
-          pen.stroke();
-        }
-      }
-      explain(visible.length, count);
-    }
-
-    function explain(visible, count) {
-      key.replaceChildren();
-      const add = (tag, className, text) => {
+    const view = {
+      data, part, between, fixed,
+      frame: data.frames[0],
+      mapped(fraction) {
+        const place = Math.min(Math.max(fraction, 0), 1) * (data.ramp.length - 1);
+        const below = Math.min(Math.floor(place), data.ramp.length - 2);
+        return between(data.ramp[below], data.ramp[below + 1], place - below);
+      },
+      // A shape in the units of the picture, from the centre of its first pixel; lines keep their width in any zoom.
+      shape(name, attributes) {
+        const element = document.createElementNS(svg.namespaceURI, name);
+        if (!attributes.fill) element.setAttribute("fill", "none");
+        for (const [attribute, value] of Object.entries(attributes)) element.setAttribute(attribute, value);
+        if (attributes.stroke) element.setAttribute("vector-effect", "non-scaling-stroke");
+        return element;
+      },
+      add(tag, className, text) {
         const element = document.createElement(tag);
         if (className) element.className = className;
         if (text !== undefined) element.textContent = text;
         key.append(element);
         return element;
-      };
-      if (show.checked && count > 0) {
-        if (colour.value === "species") {
-          for (const index of [...new Set(frame.species)].sort((a, b) => a - b)) {
-            const entry = add("span");
-            const dot = document.createElement("span");
-            dot.className = "dot";
-            dot.style.background = data.speciesColours[index % data.speciesColours.length];
-            entry.append(dot, data.species[index] ?? "species " + index);
-          }
-        } else {
-          const range = data.ranges[colour.value];
-          const entry = add("span");
-          const ramp = document.createElement("span");
-          ramp.className = "ramp";
-          ramp.style.background = "linear-gradient(to right," + data.ramp.join(",") + ")";
-          const name = colour.selectedOptions[0].textContent;
-          entry.append(name + " " + range.lowLabel, ramp, range.highLabel);
-        }
+      },
+      entry(name, className, style) {
+        const mark = document.createElement("span");
+        mark.className = className;
+        Object.assign(mark.style, style);
+        view.add("span").append(mark, name);
+      },
+      ramp(name, low, high, colours) {
+        const ramp = document.createElement("span");
+        ramp.className = "ramp";
+        ramp.style.background = "linear-gradient(to right," + (colours ?? data.ramp).join(",") + ")";
+        view.add("span").append(name + " " + low, ramp, high);
+      },
+      places: { count: 0 },
+    };
+    const kind = kinds[root.dataset.kind](view);
+    const visible = (i) => view.x(i) !== null && view.y(i) !== null && kind.shown(i);
+    view.x ??= () => null;
+    view.y ??= () => null;
+
+    // Circles given as { i, radius, fill | stroke, width, opacity }, in order.
+    function circles(list, many) {
+      canvas.toggleAttribute("hidden", !many);
+      if (!many) {
+        return list.map(({ i, radius, fill, stroke, width, opacity }) => view.shape("circle", {
+          cx: view.x(i) + data.half, cy: view.y(i) + data.half, r: radius,
+          ...(fill ? { fill, "fill-opacity": opacity ?? 1 } : { stroke, "stroke-width": width, "stroke-opacity": opacity ?? 1 }),
+        }));
       }
-      const text = count === 0 ? "no columns in this frame" : visible + " of " + count + " columns shown";
-      add("span", "count", text);
+      const dots = Math.min(window.devicePixelRatio || 1, 4096 / Math.max(stage.clientWidth, stage.clientHeight, 1));
+      canvas.width = Math.max(Math.round(stage.clientWidth * dots), 1);
+      canvas.height = Math.max(Math.round(stage.clientHeight * dots), 1);
+      const scale = canvas.width / data.width;
+      const pen = canvas.getContext("2d");
+      for (const { i, radius, fill, stroke, width, opacity } of list) {
+        pen.globalAlpha = opacity ?? 1;
+        pen.beginPath();
+        pen.arc((view.x(i) + data.half) * scale, (view.y(i) + data.half) * scale, Math.max(radius * scale, 1), 0, 7);
+        if (fill) { pen.fillStyle = fill; pen.fill(); continue; }
+        pen.lineWidth = Math.max(Math.min(width * dots, 0.5 * radius * scale), 1);
+        pen.strokeStyle = stroke;
+        pen.stroke();
+      }
+      return [];
+    }
+
+    function paint() {
+      svg.replaceChildren();
+      key.replaceChildren();
+      if (opacity) svg.style.opacity = canvas.style.opacity = opacity.value;
+      canvas.toggleAttribute("hidden", true);
+      const shown = [];
+      for (let i = 0; i < (kind.count?.() ?? 0); i++) if (visible(i)) shown.push(i);
+      if (!show || show.checked) {
+        svg.append(...(kind.under?.() ?? []));
+        svg.append(...circles(shown.flatMap((i) => kind.circles(i)), shown.length > MOST_CIRCLES));
+      }
+      svg.append(...(kind.over?.() ?? []));
+      kind.explain(shown, !show || show.checked);
     }
 
     function turn() {
-      frame = data.frames[slider ? Number(slider.value) : 0];
-      image.src = frame.png;
-      image.alt = frame.alt;
-      if (slider) part("frame-value").textContent = frame.label;
+      view.frame = data.frames[slider ? Number(slider.value) : 0];
+      image.src = view.frame.png;
+      image.alt = view.frame.alt;
+      if (slider && part("frame-value")) part("frame-value").textContent = view.frame.label;
       tip.hidden = true;
+      kind.turn?.();
       paint();
     }
 
@@ -126,35 +118,29 @@
       const x = ((event.clientX - box.left) / box.width) * data.width - data.half;
       const y = ((event.clientY - box.top) / box.height) * data.height - data.half;
       let best = -1;
-      let distance = Math.max(1.5 * drawn.radius, (6 / box.width) * data.width) ** 2;
-      for (let i = 0; i < frame.x.length && show.checked; i++) {
-        const squared = (frame.x[i] - x) ** 2 + (frame.y[i] - y) ** 2;
-        if (squared < distance && shown(i)) { best = i; distance = squared; }
+      let distance = Math.max(1.5 * (data.radius ?? 0), (6 / box.width) * data.width) ** 2;
+      const count = show && !show.checked ? 0 : (kind.count?.() ?? 0);
+      for (let i = 0; i < count; i++) {
+        if (!visible(i)) continue;
+        const squared = (view.x(i) - x) ** 2 + (view.y(i) - y) ** 2;
+        if (squared < distance) { best = i; distance = squared; }
       }
       tip.hidden = best < 0;
       if (best < 0) return;
-      const name = data.species[frame.species[best]] ?? "species " + frame.species[best];
-      const lines = [
-        "x " + fixed(frame.x[best], 4) + " nm, y " + fixed(frame.y[best], 4) + " nm",
-        "probability " + fixed(frame.probability[best], 3),
-        "position σ " + fixed(frame.sigma[best], 1) + " pm",
-        name + " (" + fixed(frame.certainty[best], 2) + "), " +
-          fixed(frame.atoms[best], 1) + " ± " + fixed(frame.spread[best], 1) + " atoms",
-      ];
-      tip.replaceChildren(...lines.flatMap((line, i) => (i ? [document.createElement("br"), line] : [line])));
-      const left = ((frame.x[best] + data.half) / data.width) * box.width;
-      const top = ((frame.y[best] + data.half) / data.height) * box.height;
+      tip.replaceChildren(...kind.tell(best).flatMap((line, i) => (i ? [document.createElement("br"), line] : [line])));
+      const left = ((view.x(best) + data.half) / data.width) * box.width;
+      const top = ((view.y(best) + data.half) / data.height) * box.height;
       const flip = left + tip.offsetWidth + 24 > box.width;
       tip.style.left = (flip ? Math.max(left - tip.offsetWidth - 14, 0) : left + 14) + "px";
       tip.style.top = Math.min(Math.max(top - 20, 0), Math.max(box.height - tip.offsetHeight, 0)) + "px";
     });
     stage.addEventListener("mouseleave", () => { tip.hidden = true; });
 
-    const written = { least: 2, opacity: 2 };
-    for (const input of [show, colour, least, opacity]) {
+    for (const input of root.querySelectorAll(".controls [data-role]:is(input, select)")) {
+      if ([zoom, slider].includes(input)) continue;
       input.addEventListener("input", () => {
-        const digits = written[input.dataset.role];
-        if (digits !== undefined) part(input.dataset.role + "-value").textContent = Number(input.value).toFixed(digits);
+        const written = part(input.dataset.role + "-value");
+        if (written) written.textContent = Number(input.value).toFixed(2);
         paint();
       });
     }
@@ -165,10 +151,19 @@
     });
     slider?.addEventListener("input", turn);
     window.addEventListener("resize", paint);
+    let timer = null;
+    play?.addEventListener("click", () => {
+      play.textContent = timer === null ? "Stop" : "Play";
+      if (timer !== null) { clearInterval(timer); timer = null; return; }
+      timer = setInterval(() => {
+        slider.value = (Number(slider.value) + 1) % data.frames.length;
+        turn();
+      }, 250);
+    });
     turn();
   }
 
-  document.querySelectorAll(".viewer").forEach(start);
+  window.addEventListener("DOMContentLoaded", () => document.querySelectorAll(".viewer").forEach(start));
   // What is folded away on the screen is printed.
   let folded = [];
   window.addEventListener("beforeprint", () => {

@@ -190,7 +190,7 @@ impl DetectionReport {
             model,
             settings,
             style: STYLE,
-            script: include_str!("../../templates/viewer.js"),
+            script: concat!(include_str!("../../templates/viewer.js"), include_str!("../../templates/columns.js")),
         };
         Ok(page.render()?)
     }

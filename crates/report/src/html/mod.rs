@@ -1,12 +1,16 @@
 //! Pages that stand by themselves: one HTML file with its pictures, styles and scripts inside, which opens without a
 //! network and asks for nothing from elsewhere (a content security policy in the page forbids it).
 
+mod column_viewer;
 mod comparison;
 mod detection;
+mod focal_series;
 mod movie;
 mod movie_viewer;
 mod picture;
+mod reconstruction;
 mod sections;
+mod series_images;
 mod statistics;
 mod training;
 mod viewer;
@@ -15,8 +19,11 @@ pub(crate) use statistics::median;
 
 pub use comparison::{ComparisonReport, Condition, RateDifference};
 pub use detection::{DetectionReport, FileReport, FrameReport, ModelCard, ModelTable, SpacingCheck, Warning};
+pub use focal_series::{Confusion, DefectCount, FocalSeriesReport, SpeciesAccuracy};
 pub use movie::{Hops, MovieFacts, MovieFrame, MovieReport, MovieSite, SelfCheck, SelfCheckRow};
 pub use picture::{FramePicture, MOST_PICTURES, largest_side_px, picture_step};
+pub use reconstruction::{CameraFacts, OpticsValue, ReconstructionReport, Residual};
+pub use series_images::{FocusImage, SeriesFacts};
 pub use training::{DoseValidation, TrainingCurves, TrainingState, TrainingStep, Validation};
 
 use crate::estimate::{Estimate, Kind, Written};

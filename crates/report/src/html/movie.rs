@@ -205,7 +205,7 @@ impl MovieReport<'_> {
             model,
             settings,
             style: STYLE,
-            script: include_str!("../../templates/movie.js"),
+            script: concat!(include_str!("../../templates/viewer.js"), include_str!("../../templates/sites.js")),
         };
         Ok(page.render()?)
     }

@@ -7,37 +7,23 @@ use super::detection::MOST_PICTURE_BYTES;
 use super::movie::{MovieFrame, MovieReport};
 use super::picture::MOST_PICTURES;
 use super::sections::nth;
-use super::statistics::median;
-use super::viewer::{address, in_script, rounded};
+use super::viewer::{Stage, address, ring_radius_nm, rounded};
 use super::{counted, grouped};
-use crate::base64;
-use crate::colour::ColourMap;
 use crate::colour_bar::ColourRange;
-use crate::neighbours::nearest_distances;
-use crate::scale_bar::{length_label, round_length, short_number};
+use crate::scale_bar::short_number;
 use crate::site_states::SiteStates;
-use crate::svg;
 
 /// What the template needs of a viewer.
 #[derive(Debug, Clone)]
 pub(crate) struct MovieViewer {
     pub(crate) frames: usize,
     pub(crate) first_label: String,
-    pub(crate) aspect: String,
-    pub(crate) width_nm: f64,
-    pub(crate) height_nm: f64,
-    pub(crate) alt: String,
-    /// The first picture, in base64.
-    pub(crate) png: String,
-    pub(crate) scale_percent: String,
-    pub(crate) scale_label: String,
+    pub(crate) stage: Stage,
     /// Whether there is a state to show.
     pub(crate) states: bool,
     pub(crate) rate_label: String,
     /// Which frames are shown, where not all are.
     pub(crate) note: String,
-    /// JSON that may stand inside of a script element.
-    pub(crate) data: String,
 }
 
 /// One frame as the script reads it.
@@ -92,13 +78,9 @@ pub(crate) fn movie_viewer(report: &MovieReport<'_>) -> Option<MovieViewer> {
     let places: Vec<[f64; 2]> = sites.iter().map(|site| [site.x_nm, site.y_nm]).collect();
     let rates: Vec<f64> = sites.iter().map(|site| site.switch_rate.value).collect();
     let range = ColourRange::of_all(&rates);
-    let ramp: Vec<String> = (0..=16).map(|i| svg::hex(ColourMap::Viridis.colour(i as f32 / 16.0))).collect();
     let picture = &first.picture;
     let data = json!({
-        "width": picture.width_nm,
-        "height": picture.height_nm,
-        "half": 0.5 * picture.pixel_nm,
-        "radius": rounded(radius_nm(&places, picture.width_nm.max(picture.height_nm)), 5),
+        "radius": rounded(ring_radius_nm(&places, picture.width_nm.max(picture.height_nm)), 5),
         "x": numbers(&places, 0),
         "y": numbers(&places, 1),
         "classes": report.class_names,
@@ -109,24 +91,16 @@ pub(crate) fn movie_viewer(report: &MovieReport<'_>) -> Option<MovieViewer> {
         "rateLabel": sites.iter().map(|site| site.switch_rate.label()).collect::<Vec<_>>(),
         "unit": report.rate_unit.label(),
         "rateRange": { "high": range.high, "highLabel": short_number(range.high) },
-        "ramp": ramp,
         "frames": frames,
     });
-    let scale_nm = round_length(0.2 * picture.width_nm);
+    let without_script = "The sites on the frames need JavaScript; the maps above show them without.";
     Some(MovieViewer {
         frames: shown.len(),
         first_label: label(first),
-        aspect: format!("{:.5}", picture.width_nm / picture.height_nm),
-        width_nm: picture.width_nm,
-        height_nm: picture.height_nm,
-        alt: alt(first),
-        png: base64::encode(&picture.png),
-        scale_percent: format!("{:.4}", 100.0 * scale_nm / picture.width_nm),
-        scale_label: length_label(10.0 * scale_nm),
+        stage: Stage::new(picture, alt(first), without_script, data),
         states: report.states.is_some(),
         rate_label: format!("Switches {}", report.rate_unit.label()),
         note: note(&shown, report.movie.frames),
-        data: in_script(&data),
     })
 }
 
@@ -183,11 +157,4 @@ fn significant(value: f64) -> f64 {
         return value;
     }
     rounded(value, (3 - value.abs().log10().floor() as i32).clamp(0, 12))
-}
-
-/// A third of the usual distance to the nearest neighbour, so that rings of neighbours do not touch.
-fn radius_nm(places: &[[f64; 2]], longest_nm: f64) -> f64 {
-    let distances: Vec<f64> = nearest_distances(places).into_iter().flatten().filter(|d| *d > 0.0).collect();
-    let largest = 0.05 * longest_nm;
-    median(&distances).map_or(largest, |distance| (0.34 * distance).clamp(0.002 * longest_nm, largest))
 }

@@ -3,7 +3,6 @@
 use ndarray::ArrayView2;
 
 use crate::ReportError;
-use crate::drawing::Pixels;
 use crate::overlay::Shown;
 
 /// A page shows at most this many frames, over all files, so that it can be sent and opened.
@@ -47,7 +46,7 @@ impl FramePicture {
         let shown = Shown::within(counts, pixel_angstrom, largest_side_px.max(1))?;
         let (ny, nx) = counts.dim();
         let pixel_nm = 0.1 * pixel_angstrom;
-        let png = Pixels::Grey(shown.pixels).png();
+        let png = shown.pixels.png();
         Ok(FramePicture { png, width_nm: nx as f64 * pixel_nm, height_nm: ny as f64 * pixel_nm, pixel_nm })
     }
 }

@@ -1,9 +1,10 @@
 //! The parts of a report's page, as the template writes them.
 
+use super::column_viewer::{ColumnViewer, column_viewer};
 use super::detection::{FileReport, FrameReport, ModelCard, ModelTable, SpacingCheck};
 use super::picture::FramePicture;
 use super::statistics::{Statistics, median_label};
-use super::viewer::{Viewer, viewer};
+
 use super::{Figure, counted, grouped};
 use crate::plot::Plot;
 use crate::scale_bar::short_number;
@@ -27,7 +28,7 @@ pub(crate) struct FileSection {
     pub(crate) sigma: String,
     pub(crate) neighbours: String,
     pub(crate) pixel_size: String,
-    pub(crate) viewer: Option<Viewer>,
+    pub(crate) viewer: Option<ColumnViewer>,
     /// Which frames are shown, where not all are.
     pub(crate) shown: String,
     pub(crate) facts: Vec<(String, String)>,
@@ -67,7 +68,7 @@ impl FileSection {
             sigma: median_label(&statistics.sigmas_pm, 1, " pm"),
             neighbours: median_label(&statistics.neighbours_nm, 4, " nm"),
             pixel_size: format!("{} nm", short_number(file.pixel_size_nm)),
-            viewer: viewer(file, &chosen),
+            viewer: column_viewer(file, &chosen),
             shown: shown_note(file, &chosen),
             facts: facts(file, statistics),
             spacings: file.spacings.iter().map(spacing_row).collect(),
