@@ -58,6 +58,7 @@ pub mod spectrum;
 pub mod structure_view;
 mod svg;
 pub mod text;
+pub mod wave;
 
 pub use animation::{Animation, AnimationFrame, AnimationSettings, AnimationSite};
 pub use axis::Scale;

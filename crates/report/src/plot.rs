@@ -72,6 +72,12 @@ impl Plot {
         self
     }
 
+    /// Another label of the y axis.
+    pub fn y_label(mut self, y_label: impl Into<String>) -> Plot {
+        self.y_label = y_label.into();
+        self
+    }
+
     /// Adds a curve through points `(x, y)`; it is broken where a coordinate is not finite.
     pub fn curve(self, label: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Plot {
         self.series(Series::line(label, points))

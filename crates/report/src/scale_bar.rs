@@ -61,10 +61,13 @@ pub(crate) fn shapes_of_length(
     light: bool,
 ) -> [Shape; 3] {
     let length_px = (length_angstrom / pixel_angstrom) as f32;
-    let label = length_label(length_angstrom);
+    labelled(picture, length_px, &length_label(length_angstrom), size_px, light)
+}
 
+/// A scale bar of so many pixels with its label, for pictures of any space.
+pub(crate) fn labelled(picture: Rectangle, length_px: f32, label: &str, size_px: f32, light: bool) -> [Shape; 3] {
     let (pad, margin, thickness) = (0.4 * size_px, 0.5 * size_px, (0.28 * size_px).max(2.0).round());
-    let inner = length_px.max(text::width(&label, size_px));
+    let inner = length_px.max(text::width(label, size_px));
     let (plate, ink, opacity) = if light { (WHITE, INK, 0.85) } else { (BLACK, WHITE, 0.55) };
     let height = text::capital_height(size_px) + thickness + 2.6 * pad;
     let area = Rectangle::new(
@@ -80,7 +83,7 @@ pub(crate) fn shapes_of_length(
         Shape::Rectangle { area, colour: plate, opacity },
         // The length is exact, not rounded to whole pixels: the bar's ends are blended.
         Shape::rectangle(Rectangle::new(middle - 0.5 * length_px, bar_top, length_px, thickness), ink),
-        Shape::text(&label, size_px, ink, anchor, Point::new(middle, bar_top - 0.5 * pad)),
+        Shape::text(label, size_px, ink, anchor, Point::new(middle, bar_top - 0.5 * pad)),
     ]
 }
 

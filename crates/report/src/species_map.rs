@@ -243,7 +243,7 @@ impl<'a> SpeciesMap<'a> {
         }
         let shapes = groups.into_iter().flat_map(|((level, species), centres)| {
             let (name, colour) = (species_name(self.species, species), species_colour(self.species, species));
-            disc(centres, disc_radius(&name, view.spacing_px), colour, OPACITY[level.0])
+            disc(centres, disc_radius(&name, view.spacing_px, 1.6), colour, OPACITY[level.0])
         });
         shapes.collect()
     }
@@ -255,7 +255,9 @@ impl<'a> SpeciesMap<'a> {
             .into_iter()
             .map(|(index, label, _)| {
                 let (name, colour) = (species_name(self.species, index), species_colour(self.species, index));
-                Entry::new(label, move |at, size| disc(vec![at], disc_radius(&name, 1.35 * size), colour, OPACITY[0]))
+                Entry::new(label, move |at, size| {
+                    disc(vec![at], disc_radius(&name, 1.35 * size, 1.6), colour, OPACITY[0])
+                })
             })
             .collect();
         for level in 1..OPACITY.len() {
@@ -287,14 +289,15 @@ pub(crate) fn sureness(column: &DetectedColumn) -> usize {
     SURE.iter().filter(|least| !(probability >= **least)).count()
 }
 
-/// Radius of the disc of a species: larger for metals than for pairs of atoms, and than for single atoms.
-pub(crate) fn disc_radius(species: &str, spacing: f32) -> f32 {
+/// Radius of the disc of a species, at least `least`: larger for metals than for pairs of atoms, and than for single
+/// atoms.
+pub(crate) fn disc_radius(species: &str, spacing: f32, least: f32) -> f32 {
     let share = match species {
         name if !is_chalcogen(name) => 0.34,
         name if name.chars().filter(|c| c.is_ascii_uppercase() || c.is_ascii_digit()).count() > 1 => 0.28,
         _ => 0.23,
     };
-    (share * spacing).max(1.6)
+    (share * spacing).max(least)
 }
 
 fn disc(centres: Vec<Point>, radius: f32, colour: Colour, opacity: f32) -> Vec<Shape> {
@@ -355,7 +358,7 @@ pub(crate) fn ring_colour(members: usize) -> Colour {
 pub(crate) fn edge_colour(termination: &str) -> Colour {
     match termination {
         "" => OTHER_EDGE,
-        name if is_chalcogen(name) => CHALCOGEN_EDGE,
+        name if is_chalcogen(name) || name == "chalcogen" => CHALCOGEN_EDGE,
         _ => METAL_EDGE,
     }
 }
@@ -374,6 +377,11 @@ fn rings(defects: &Defects, view: &View) -> Vec<Shape> {
 fn edge_line(edge: &Edge, points: Vec<Point>, thickness: f32) -> Vec<Shape> {
     let dashed = edge.direction == EdgeDirection::Armchair;
     marks::line(points, thickness, edge_colour(&edge.termination), dashed)
+}
+
+/// The colour of grain boundaries.
+pub(crate) fn boundary_colour() -> Colour {
+    BOUNDARY
 }
 
 fn boundary_line(points: Vec<Point>, thickness: f32) -> Vec<Shape> {
@@ -438,12 +446,13 @@ pub(crate) fn site_colour(kind: SiteKind) -> Colour {
     }
 }
 
-fn site_radius(spacing: f32) -> f32 {
-    (0.46 * spacing).max(3.5)
+/// Radius of the mark around a site, at least `least`.
+pub(crate) fn site_radius(spacing: f32, least: f32) -> f32 {
+    (0.46 * spacing).max(least)
 }
 
 fn sites(defects: &Defects, view: &View) -> Vec<Shape> {
-    let radius = site_radius(view.spacing_px);
+    let radius = site_radius(view.spacing_px, 3.5);
     let shapes = defects.sites.iter().filter_map(|site| {
         let at = view.visible(site.x_angstrom, site.y_angstrom)?;
         let sure = if site.probability.is_finite() { site.probability as f32 } else { 1.0 };

@@ -11,6 +11,7 @@ mod picture;
 mod reconstruction;
 mod sections;
 mod series_images;
+mod species_viewer;
 mod statistics;
 mod training;
 mod viewer;

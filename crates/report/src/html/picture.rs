@@ -2,8 +2,11 @@
 
 use ndarray::ArrayView2;
 
-use crate::ReportError;
+use crate::calibrated_map::CalibratedMap;
+use crate::canvas::Rectangle;
+use crate::drawing::{Drawing, Layer, Shape};
 use crate::overlay::Shown;
+use crate::{ReportError, scale_bar};
 
 /// A page shows at most this many frames, over all files, so that it can be sent and opened.
 pub const MOST_PICTURES: usize = 48;
@@ -49,6 +52,43 @@ impl FramePicture {
         let png = shown.pixels.png();
         Ok(FramePicture { png, width_nm: nx as f64 * pixel_nm, height_nm: ny as f64 * pixel_nm, pixel_nm })
     }
+
+    /// A picture of a map, without its colour bar.
+    pub(crate) fn of_map(
+        map: &CalibratedMap<'_>,
+        shape: (usize, usize),
+        pixel_angstrom: f64,
+    ) -> Result<FramePicture, ReportError> {
+        let (ny, nx) = shape;
+        let pixel_nm = 0.1 * pixel_angstrom;
+        let png = map.shown()?.pixels.png();
+        Ok(FramePicture { png, width_nm: nx as f64 * pixel_nm, height_nm: ny as f64 * pixel_nm, pixel_nm })
+    }
+}
+
+/// A grey picture with a scale bar, for a figure among others.
+pub(crate) fn small_picture(
+    counts: ArrayView2<'_, f32>,
+    pixel_angstrom: f64,
+    largest_side_px: usize,
+) -> Result<Drawing, ReportError> {
+    let shown = Shown::within(counts, pixel_angstrom, largest_side_px)?;
+    let area = Rectangle::new(0.0, 0.0, shown.width_px as f32, shown.height_px as f32);
+    let size = (0.045 * area.width).max(9.0).round();
+    Ok(Drawing {
+        width_px: shown.width_px as u32,
+        height_px: shown.height_px as u32,
+        layers: vec![
+            Layer::new("image", vec![Shape::Picture { pixels: shown.pixels, area }]),
+            Layer::new("scale", scale_bar::shapes(area, shown.pixel_angstrom, size, false).to_vec()),
+        ],
+    })
+}
+
+/// The longest side that each of so many pictures may have, so that all of them together have about `pixels`, and none
+/// is larger than a screen shows.
+pub(crate) fn side_within(pixels: usize, pictures: usize) -> usize {
+    ((pixels / pictures.max(1)) as f64).sqrt().clamp(200.0, 1024.0) as usize
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::{Figure, counted, grouped};
 use crate::plot::Plot;
 use crate::scale_bar::short_number;
 use crate::series::Series;
+use crate::spectrum::SpectrumFigure;
 use crate::{Histogram, ReportError};
 
 /// Width of the figures of a page.
@@ -156,7 +157,7 @@ fn species_counts(file: &FileReport) -> Vec<(String, usize)> {
     counts.into_iter().map(|(index, count)| (crate::overlay::species_name(&file.species, index), count)).collect()
 }
 
-fn spacing_row(check: &SpacingCheck) -> SpacingRow {
+pub(crate) fn spacing_row(check: &SpacingCheck) -> SpacingRow {
     let (class, verdict) = match check.agrees() {
         Some(true) => ("agrees", "agrees"),
         Some(false) => ("differs", "differs"),
@@ -231,6 +232,22 @@ fn of_zero(values: &[f64], bins: usize) -> Option<Histogram> {
     } else {
         Histogram::of(values.iter().copied(), bins)?
     })
+}
+
+/// What the spectrum of one image says of the optics.
+#[derive(Debug)]
+pub(crate) struct SpectrumSection {
+    pub(crate) figures: [Figure; 2],
+}
+
+impl SpectrumSection {
+    pub(crate) fn new(spectrum: &SpectrumFigure<'_>) -> Result<SpectrumSection, ReportError> {
+        let says = if spectrum.caption.is_empty() { String::new() } else { format!(". {}", spectrum.caption) };
+        let caption = format!("Power spectrum of {}, on the right the rings as fitted{says}", spectrum.name);
+        let picture = Figure { svg: spectrum.drawing()?.to_inline_svg(&caption), caption };
+        let curve = figure(&spectrum.profile_plot(), format!("Mean power of {} over the rings", spectrum.name))?;
+        Ok(SpectrumSection { figures: [picture, curve] })
+    }
 }
 
 /// The model's card.
