@@ -109,3 +109,33 @@ fn jitter_is_found() {
         assert!(errors.iter().all(|(error, _)| error.abs() < 0.25), "{dose}: {errors:?}");
     }
 }
+
+/// Steps of the wrong sign: series whose lens is told well. The others must not be contradicted where they are right.
+#[test]
+fn steps_of_the_wrong_sign_are_contradicted() {
+    let Some(all) = reference::load() else { return };
+    for index in [3, 4, 9, 10] {
+        let mut series = all[index].series.clone();
+        series.defocus_is_absolute = false;
+        let camera = estimate_camera(&series).ok();
+        series.defocus_angstrom.iter_mut().for_each(|f| *f = -*f);
+        let wrong = align(&series, camera.as_ref(), &AlignSettings::default()).unwrap();
+        println!("{index} reversal {:.3}", wrong.reversal);
+        assert!(wrong.steps_contradicted, "{index}: {}", wrong.reversal);
+    }
+}
+
+/// An image of another place is told from the others; those are found as without it.
+#[test]
+fn an_image_of_another_place_does_not_belong() {
+    let Some(all) = reference::load() else { return };
+    let mut series = all[10].series.clone();
+    let foreign = all[0].series.images.index_axis(Axis(0), 1).to_owned();
+    series.images.index_axis_mut(Axis(0), 2).assign(&foreign);
+    let camera = estimate_camera(&series).ok();
+    let found = align(&series, camera.as_ref(), &AlignSettings::default()).unwrap();
+    println!("{:?}", found.image_score);
+    assert_eq!(found.belongs, [true, true, false]);
+    let apart = [0, 1].map(|axis| found.shift_angstrom[0][axis] - found.shift_angstrom[1][axis]);
+    assert!(apart[0].hypot(apart[1]) < 0.06, "{apart:?}");
+}

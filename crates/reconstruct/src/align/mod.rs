@@ -41,8 +41,8 @@ const FOCUS_UNITS: f64 = 25.0;
 const CS_UNITS: f64 = 3.5;
 
 /// Lenses that are looked at more closely, and those that are climbed from.
-const THOROUGH: usize = 12;
-const CLIMBED: usize = 6;
+const THOROUGH: usize = 16;
+const CLIMBED: usize = 10;
 
 /// Those that are climbed from with astigmatism.
 const ASTIGMATIC: usize = 2;
@@ -50,8 +50,14 @@ const ASTIGMATIC: usize = 2;
 /// Fields whose images lie this near to each other, in pixels, are taken for one.
 const NEAR_PIXELS: usize = 3;
 
+/// Extent of the field that lenses are told apart on, in angstrom: more would take longer and say no more.
+const LENS_FIELD_ANGSTROM: f64 = 45.0;
+
 /// Standard deviation of the focus of each image that no step is too small for, in angstrom.
 const STEADY_ANGSTROM: f64 = 3.0;
+
+/// Lenses for which the places are found on the whole field.
+const FINISHED: usize = 4;
 
 /// Change of displacement that matters, as a part of the coarse resolution.
 const SHIFT_UNIT: f64 = 0.1;
@@ -63,10 +69,10 @@ const REGULAR: f64 = 0.2;
 const SKEWNESS_WORTH: f64 = 0.05;
 
 /// Skewness beyond which nothing more is learnt.
-const MOST_SKEWNESS: f64 = 2.0;
+const MOST_SKEWNESS: f64 = 1.5;
 
 /// By how much the reversed order of focus must score higher than the given one to contradict it.
-const CONTRADICTION: f64 = 0.05;
+const CONTRADICTION: f64 = 0.06;
 
 /// Part of the best image's score below which an image does not belong.
 const FOREIGN: f64 = 0.3;
@@ -312,8 +318,8 @@ impl<'a> Aligner<'a> {
             let is_known = out.iter().any(|other| {
                 let apart = candidate.lens.defocus_angstrom[0] - other.lens.defocus_angstrom[0];
                 let moved = candidate.shift_angstrom.iter().zip(&other.shift_angstrom);
-                apart.abs() < 1.5 * self.units[0]
-                    && (candidate.lens.cs_angstrom - other.lens.cs_angstrom).abs() < 1.5 * CS_UNITS * self.units[1]
+                apart.abs() < 0.8 * self.units[0]
+                    && (candidate.lens.cs_angstrom - other.lens.cs_angstrom).abs() < 0.8 * CS_UNITS * self.units[1]
                     && moved.clone().all(|(a, b)| (a[0] - b[0]).hypot(a[1] - b[1]) < 1.0)
             });
             if !is_known {
@@ -337,22 +343,32 @@ impl<'a> Aligner<'a> {
         let quick = self.distinct(search.quick(&self.lenses()), THOROUGH);
         let lenses: Vec<Lens> = quick.into_iter().map(|candidate| candidate.lens).collect();
         let found = self.distinct(search.thorough(&lenses), CLIMBED);
-        let grounds = self.grounds(&found, smallest, &whole);
+        let part = (LENS_FIELD_ANGSTROM / self.series.pixel_angstrom) as usize;
+        let grounds = self.grounds(&found, smallest, &whole, part);
         let mut climbed = self.climb(&grounds, &found);
         climbed.sort_by(|a, b| b.score.total_cmp(&a.score));
         // Astigmatism bends the climb: from the best ones again, with some along each direction.
         let again: Vec<Candidate> = climbed.iter().take(ASTIGMATIC).flat_map(|best| self.astigmatic(best)).collect();
         climbed.extend(self.climb(&grounds, &again));
         climbed.sort_by(|a, b| b.score.total_cmp(&a.score));
+        if nx.max(ny) > part {
+            // The places once more, on all that the images have in common, for the lens that the part has told.
+            let best: Vec<Candidate> = climbed.iter().take(FINISHED).map(|one| one.candidate.clone()).collect();
+            let grounds = self.grounds(&best, smallest, &whole, usize::MAX);
+            let mut finished = self.climb(&grounds, &best);
+            finished.sort_by(|a, b| b.score.total_cmp(&a.score));
+            return self.conclude(&grounds, &finished);
+        }
         self.conclude(&grounds, &climbed)
     }
 
     /// The fields that all images have in common if they lie as the candidates say.
-    fn grounds(&self, found: &[Candidate], smallest: usize, whole: &Field) -> Vec<Ground> {
+    /// `most` limits width and height, in pixels.
+    fn grounds(&self, found: &[Candidate], smallest: usize, whole: &Field, most: usize) -> Vec<Ground> {
         let mut fields: Vec<Field> = Vec::new();
         for candidate in found {
             let field = Field::common(self.series, &candidate.shift_angstrom, smallest);
-            let field = field.unwrap_or_else(|| whole.clone());
+            let field = field.unwrap_or_else(|| whole.clone()).middle(most);
             if !fields.iter().any(|known| known.is_near(&field, NEAR_PIXELS)) {
                 fields.push(field);
             }

@@ -34,8 +34,6 @@ pub(super) struct Candidate {
 /// Correlations on a grid of displacements.
 struct Correlator {
     fourier: Fourier<f32>,
-    /// Distance of the grid's points, [x, y].
-    step_angstrom: [f64; 2],
     /// Points within reach: place in the array, displacement, prior.
     near: Vec<(usize, [f64; 2], f64)>,
 }
@@ -56,7 +54,7 @@ impl Correlator {
                 }
             }
         }
-        Correlator { fourier: Fourier::new(ny, nx), step_angstrom: step, near }
+        Correlator { fourier: Fourier::new(ny, nx), near }
     }
 
     /// Twice the real part of `sum_k values_k exp(+2 pi i k.t)` at every displacement `t`.

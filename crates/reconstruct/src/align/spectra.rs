@@ -50,6 +50,14 @@ impl Field {
         Some(Field { first, size })
     }
 
+    /// Its middle, of at most so many pixels along each side.
+    pub(super) fn middle(self, most: usize) -> Field {
+        let size = self.size.map(|size| if size > most { smooth_at_most(most) } else { size });
+        let margin = [0, 1].map(|axis| (self.size[axis] - size[axis]) / 2);
+        let first = self.first.iter().map(|at| [at[0] + margin[0], at[1] + margin[1]]).collect();
+        Field { first, size }
+    }
+
     /// Whether the images of both lie alike but for some pixels.
     pub(super) fn is_near(&self, other: &Field, pixels: usize) -> bool {
         let apart = |a: &[usize; 2], b: &[usize; 2], axis: usize| {
