@@ -19,7 +19,9 @@ use crate::text::{Paragraph, line_spacing};
 use crate::{ReportError, raster, scale_bar};
 
 /// Percentiles of the values that become the ends of the colour bar, unless limits are given.
-pub const LIMITS_PERCENT: (f64, f64) = (0.2, 99.8);
+///
+/// Columns cover about a hundredth of a field, and their peaks are what there is to see: the upper end is beyond them.
+pub const LIMITS_PERCENT: (f64, f64) = (0.1, 99.95);
 
 /// A measured quantity over an area.
 ///
@@ -122,7 +124,7 @@ impl<'a> CalibratedMap<'a> {
         let (width, height) = (shown.width_px as f32, shown.height_px as f32);
         let size = (0.5 * (width + height) / 40.0).clamp(14.0, 40.0).round();
         let title = Paragraph::fit(&self.title, 1.1 * size, width);
-        let top = if title.lines.is_empty() { 0.0 } else { title.height_px() as f32 + 0.4 * size };
+        let top = if title.lines.is_empty() { 0.0 } else { title.height_px() as f32 + 0.7 * size };
         let picture = Rectangle::new(0.0, top, width, height);
         let area = Rectangle::new(
             width + 0.6 * size,
@@ -142,7 +144,7 @@ impl<'a> CalibratedMap<'a> {
             let at = Point::new(x, top + index as f32 * line_spacing(paragraph.size_px));
             Shape::text(&paragraph.lines[index], paragraph.size_px, INK, (horizontal, Vertical::Top), at)
         };
-        let titles = (0..title.lines.len()).map(|i| line(&title, i, Horizontal::Centre, 0.5 * width, 0.0));
+        let titles = (0..title.lines.len()).map(|i| line(&title, i, Horizontal::Centre, 0.5 * width, 0.3 * size));
         let captions = (0..caption.lines.len()).map(|i| line(&caption, i, Horizontal::Left, 0.0, below));
         let layers = vec![
             Layer::new("image", vec![Shape::Picture { pixels: shown.pixels, area: picture }]),
@@ -187,8 +189,16 @@ pub fn side_by_side(maps: &[CalibratedMap<'_>]) -> Result<Drawing, ReportError> 
     if maps.is_empty() {
         return Err(ReportError::Empty { what: "the list of maps" });
     }
-    let drawings = maps.iter().map(CalibratedMap::drawing).collect::<Result<Vec<_>, _>>()?;
-    Drawing::beside(drawings, 24)
+    Drawing::beside(equally_wide(maps)?, 24)
+}
+
+/// Maps one by one with the same room for every colour bar, so that pictures of one size stay so when they are scaled to
+/// one width.
+pub(crate) fn equally_wide(maps: &[CalibratedMap<'_>]) -> Result<Vec<Drawing>, ReportError> {
+    let mut drawings = maps.iter().map(CalibratedMap::drawing).collect::<Result<Vec<_>, _>>()?;
+    let widest = drawings.iter().map(|drawing| drawing.width_px).max().unwrap_or(0);
+    drawings.iter_mut().for_each(|drawing| drawing.width_px = widest);
+    Ok(drawings)
 }
 
 #[cfg(test)]
@@ -238,7 +248,7 @@ mod tests {
         let map = |label: &str| CalibratedMap::new(values.view(), 0.1, ColourMap::Grey, label).title(label);
         let [one, two] = ["Phase (rad)", "Amplitude"].map(|label| map(label).drawing().unwrap());
         let both = side_by_side(&[map("Phase (rad)"), map("Amplitude")]).unwrap();
-        assert_eq!(both.width_px, one.width_px + two.width_px + 24);
+        assert_eq!(both.width_px, 2 * one.width_px.max(two.width_px) + 24);
         let file = both.to_svg("a wave");
         assert!(file.contains("Amplitude") && file.contains("Phase (rad)"));
         assert!(roxmltree::Document::parse(&file).is_ok());

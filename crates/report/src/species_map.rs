@@ -78,6 +78,7 @@ pub struct SpeciesMap<'a> {
     defects: Option<&'a Defects>,
     window: Option<Window>,
     caption: String,
+    legend: bool,
 }
 
 impl<'a> SpeciesMap<'a> {
@@ -89,7 +90,16 @@ impl<'a> SpeciesMap<'a> {
         columns: &'a [DetectedColumn],
         species: &'a [String],
     ) -> SpeciesMap<'a> {
-        SpeciesMap { image, pixel_angstrom, columns, species, defects: None, window: None, caption: String::new() }
+        SpeciesMap {
+            image,
+            pixel_angstrom,
+            columns,
+            species,
+            defects: None,
+            window: None,
+            caption: String::new(),
+            legend: true,
+        }
     }
 
     /// What is not as it should be.
@@ -101,6 +111,12 @@ impl<'a> SpeciesMap<'a> {
     /// Shows a part of the image alone, on whole pixels. The legend counts what is in it.
     pub fn window(mut self, window: Window) -> SpeciesMap<'a> {
         self.window = Some(window);
+        self
+    }
+
+    /// Leaves out the list of what the marks stand for, for a picture beside another that has it.
+    pub fn without_legend(mut self) -> SpeciesMap<'a> {
+        self.legend = false;
         self
     }
 
@@ -174,9 +190,11 @@ impl<'a> SpeciesMap<'a> {
         let picture = view.picture;
         let size = (0.5 * (picture.width + picture.height) / 44.0).clamp(16.0, 40.0).round();
         let corner = Point::new(picture.width + 0.8 * size, 0.25 * size);
-        let legend = EntryList::new(&self.entries(&view), corner, size);
+        let entries = if self.legend { self.entries(&view) } else { Vec::new() };
+        let legend = EntryList::new(&entries, corner, size);
 
-        let (width_px, content) = (legend.right.max(picture.width).ceil(), picture.height.max(legend.bottom));
+        let right = if entries.is_empty() { picture.width } else { legend.right };
+        let (width_px, content) = (right.ceil(), picture.height.max(legend.bottom));
         let caption = Paragraph::fit(&self.caption, size, width_px - size);
         let gap = if caption.lines.is_empty() { 0.0 } else { 0.5 * size };
         let height = content + caption.height_px() as f32 + 2.0 * gap;
@@ -408,26 +426,14 @@ fn site_mark(kind: SiteKind, at: Point, radius: f32, opacity: f32) -> Vec<Shape>
     // Letters and lines have no opacity of their own; what is unsure is greyer.
     let colour = crate::colour::mix(from_hex(0x9a9a9a), site_colour(kind), opacity);
     let outline = |points: Vec<Point>| marks::line(points, thickness, colour, false);
+    let ring = |radius: f32| {
+        let edge = thickness + (0.5 * thickness).clamp(1.5, 4.0);
+        let of = |thickness, colour| Shape::Rings { centres: vec![at], radius, thickness, colour, opacity: 1.0 };
+        vec![of(edge, BLACK), of(thickness, colour)]
+    };
     match kind {
-        SiteKind::PartialVacancy => {
-            let edge = thickness + (0.5 * thickness).clamp(1.5, 4.0);
-            let ring = |thickness, colour| Shape::Rings { centres: vec![at], radius, thickness, colour, opacity: 1.0 };
-            vec![ring(edge, BLACK), ring(thickness, colour)]
-        }
-        SiteKind::EmptySite => {
-            let inner = 0.68 * radius;
-            let edge = thickness + (0.5 * thickness).clamp(1.5, 4.0);
-            let ring =
-                |radius, thickness, colour| Shape::Rings { centres: vec![at], radius, thickness, colour, opacity: 1.0 };
-            let mut shapes = vec![ring(inner, edge, BLACK), ring(inner, thickness, colour)];
-            let reach = 0.36 * radius;
-            let arm = |dx: f32, dy: f32| {
-                let end = |sign: f32| Point::new(at.x + sign * dx * reach, at.y + sign * dy * reach);
-                Shape::line([end(-1.0), end(1.0)], 0.8 * thickness, colour)
-            };
-            shapes.extend([arm(1.0, 1.0), arm(1.0, -1.0)]);
-            shapes
-        }
+        SiteKind::PartialVacancy => ring(radius),
+        SiteKind::EmptySite => ring(0.75 * radius),
         SiteKind::MetalVacancy => outline(polygon(4, 0.125, 1.25 * radius)),
         SiteKind::Substitution => outline(polygon(4, 0.0, 1.3 * radius)),
         SiteKind::Antisite => outline(polygon(3, -0.25, 1.35 * radius)),

@@ -3,6 +3,7 @@
 
 use ndarray::{Array2, ArrayView2, s};
 
+use crate::ReportError;
 use crate::canvas::{Point, Rectangle};
 use crate::colour::{WHITE, from_hex};
 use crate::drawing::{Drawing, Layer, Pixels, Shape};
@@ -11,7 +12,6 @@ use crate::panel::check_size;
 use crate::plot::Plot;
 use crate::scale_bar::{self, round_length, short_number};
 use crate::series::Series;
-use crate::{ReportError, marks};
 
 /// Longest side of the picture of a spectrum.
 const SIDE_PX: usize = 640;
@@ -65,10 +65,10 @@ impl SpectrumFigure<'_> {
             let [x, y] = [0, 1].map(|axis| ((zero[axis] + k[axis]) / shown.pixel_angstrom) as f32);
             Point::new(x, y)
         };
-        let lines = self.rings_per_nm.iter().flat_map(|ring| {
+        let lines = self.rings_per_nm.iter().map(|ring| {
             let points: Vec<Point> =
                 ring.iter().filter(|k| k.iter().all(|c| c.is_finite())).map(|k| place(k)).collect();
-            marks::line(points, 1.6, from_hex(0xffb347), false)
+            Shape::line(points, 1.4, from_hex(0xffa52e))
         });
         let middle = place(&[0.0, 0.0]).x;
         let right = Rectangle::new(middle, 0.0, picture.width - middle, picture.height);

@@ -21,7 +21,7 @@ kinds.species = (view) => {
   const outlines = {
     metal: [corners(4, 0.125, 1.25)], substitution: [corners(4, 0, 1.3)], antisite: [corners(3, -0.25, 1.35)],
     other: [corners(6, 0, 1.1)], partial: [corners(40, 0, 1)],
-    empty: [corners(40, 0, 0.68), [[-0.36, -0.36], [0.36, 0.36]], [[-0.36, 0.36], [0.36, -0.36]]],
+    empty: [corners(40, 0, 0.75)],
   };
   view.x = (i) => (i < columns ? data.x[i] : sites[i - columns].x);
   view.y = (i) => (i < columns ? data.y[i] : sites[i - columns].y);
@@ -39,15 +39,14 @@ kinds.species = (view) => {
         { i, radius: kind.radius, fill: kind.colour, opacity },
       ];
     },
-    under: () => (lines?.checked ? data.rings : []).map((ring) => view.shape("polygon", {
-      points: points(ring.line), fill: ring.colour, "fill-opacity": 0.45, stroke: ring.colour, "stroke-width": 2,
-    })),
-    over: () => {
-      const drawn = lines?.checked ? data.lines.flatMap((l) => stroked(l.line, l.colour, l.width, l.dashed)) : [];
-      const marks = (defects?.checked ? sites : []).flatMap((site) => outlines[site.mark].flatMap((outline) =>
-        stroked(outline.map(([x, y]) => [site.x + x * data.mark, site.y + y * data.mark]), site.colour, 2.4, false)));
-      return [...drawn, ...marks];
-    },
+    under: () => (lines?.checked ? [
+      ...data.rings.map((ring) => view.shape("polygon", {
+        points: points(ring.line), fill: ring.colour, "fill-opacity": 0.45, stroke: ring.colour, "stroke-width": 2,
+      })),
+      ...data.lines.flatMap((l) => stroked(l.line, l.colour, l.width, l.dashed)),
+    ] : []),
+    over: () => (defects?.checked ? sites : []).flatMap((site) => outlines[site.mark].flatMap((outline) =>
+      stroked(outline.map(([x, y]) => [site.x + x * data.mark, site.y + y * data.mark]), site.colour, 2.4, false))),
     explain(shown, drawn) {
       const seen = shown.filter((i) => i < columns);
       if (drawn) {
@@ -55,6 +54,13 @@ kinds.species = (view) => {
           const count = seen.filter((i) => data.kind[i] === index).length;
           if (count) view.entry(kind.name + " " + count, "dot", { background: kind.colour });
         });
+      }
+      if (defects?.checked) for (const name of [...new Set(sites.map((site) => site.name))]) {
+        const site = sites.find((site) => site.name === name);
+        const count = sites.filter((site) => site.name === name).length;
+        const pen = [["#000", 0.62], [site.colour, 0.34]];
+        view.symbol(name + " " + count, outlines[site.mark].flatMap((outline) => pen.map(([stroke, width]) =>
+          view.shape("polyline", { points: outline.map((p) => p.join(",")).join(" "), "stroke-width": 9 * width, stroke }))));
       }
       if (lines?.checked) for (const { name, colour, dashed } of data.lineNames) {
         view.entry(name, "stroke", { borderTop: "4px " + (dashed ? "dashed " : "solid ") + colour });

@@ -49,6 +49,12 @@ const kinds = {};
         Object.assign(mark.style, style);
         view.add("span").append(mark, name);
       },
+      // A name after shapes that lie within 1.5 of the origin.
+      symbol(name, shapes) {
+        const mark = view.shape("svg", { viewBox: "-1.6 -1.6 3.2 3.2", class: "symbol" });
+        mark.append(...shapes);
+        view.add("span").append(mark, name);
+      },
       ramp(name, low, high, colours) {
         const ramp = document.createElement("span");
         ramp.className = "ramp";

@@ -27,7 +27,7 @@ use crate::{Histogram, ReportError, file, svg};
 /// Defects of a name that are listed on the page; a file has all of them.
 const LISTED: usize = 100;
 /// Side of the part of the map that is shown close up, in nearest distances of columns.
-const CLOSE_UP_SPACINGS: f64 = 17.0;
+const CLOSE_UP_SPACINGS: f64 = 13.0;
 
 /// What a report is made of.
 #[derive(Debug, Clone)]
@@ -181,7 +181,7 @@ impl FocalSeriesReport<'_> {
                     true => format!(", {} per nm²", count.per_nm2.phrase(Kind::Any)),
                     false => String::new(),
                 };
-                format!("{} {}{density}", grouped(count.listed), count.name)
+                format!("{} {}{density}", count.name, grouped(count.listed))
             })
             .collect();
         if !found.is_empty() {
@@ -273,7 +273,7 @@ impl FocalSeriesReport<'_> {
         };
         Ok(vec![
             of(bare, format!("A part of it close up: {}", self.background_name))?,
-            of(map.window(window), "The same part with species and defects".to_owned())?,
+            of(map.window(window).without_legend(), "The same part with species and defects".to_owned())?,
         ])
     }
 

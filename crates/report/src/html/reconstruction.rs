@@ -13,8 +13,9 @@ use super::sections::{ModelSection, SpectrumSection, figure};
 use super::series_images::{self, FocusImage, ImageSection, SeriesFacts, with_sigma};
 use super::viewer::{Stage, address, ramp};
 use super::{Figure, STYLE, counted};
-use crate::calibrated_map::CalibratedMap;
+use crate::calibrated_map::{CalibratedMap, equally_wide};
 use crate::contact_sheet::spread;
+use crate::drawing::Drawing;
 use crate::scale_bar::short_number;
 use crate::spectrum::SpectrumFigure;
 use crate::wave::{amplitude_map, convergence_plot, focus_plot, mtf_plot, phase_map, residual_map, residual_plot};
@@ -193,15 +194,13 @@ impl ReconstructionReport<'_> {
     }
 
     fn wave_figures(&self) -> Result<Vec<Figure>, ReportError> {
-        let figures = self.maps().into_iter().map(|(name, map)| {
-            let caption = match name {
-                "Phase" => "Phase; its mean over the field is free, and nothing below says what it is",
-                _ => "Amplitude",
-            };
-            let svg = map.largest_side_px(PAIR_PX).drawing()?.to_inline_svg(caption);
-            Ok(Figure { svg, caption: caption.to_owned() })
-        });
-        figures.collect()
+        let maps = self.maps().map(|(_, map)| map.largest_side_px(PAIR_PX));
+        let captions = ["Phase, up to a constant", "Amplitude"];
+        let figure = |(drawing, caption): (Drawing, &str)| Figure {
+            svg: drawing.to_inline_svg(caption),
+            caption: caption.to_owned(),
+        };
+        Ok(equally_wide(&maps)?.into_iter().zip(captions).map(figure).collect())
     }
 
     /// Phase and amplitude, one at a time, to look at closely.
