@@ -113,7 +113,7 @@ fn main() {
         let begin = Instant::now();
         let result = reconstruct(&series, &settings, None, &mut |progress| {
             if has("--verbose") {
-                println!("  {:3} of {}: {:.6}", progress.iteration, progress.most_iterations, progress.value);
+                println!("  {:3}: {:.6}", progress.iteration, progress.value);
             }
             true
         });
@@ -148,7 +148,7 @@ fn main() {
             .collect();
         println!(
             "{index:3}: {:5.1} s, {:2} it{}, focus off by {}, Cs {:+.1}({:.1}) um of {:+.1}, C12 {:.1}({:.1}) of {:.1} at {:.2}({:.2}) of {:.2}, \
-             shifts off by {}, residual {:.3?}, phase sigma {:.3}, c3 {:.3} c4 {:.2} gain {:.3}",
+             shifts off by {}, residual {:.3?}, spread {:.1}({:.1}) of {:.1}, phase sigma {:.3}, c3 {:.3} c4 {:.2} gain {:.3}",
             begin.elapsed().as_secs_f64(),
             result.iterations,
             if result.converged { "" } else { " (not converged)" },
@@ -164,6 +164,9 @@ fn main() {
             entry["phi12"].as_f64().unwrap_or(f64::NAN).rem_euclid(std::f64::consts::PI),
             shift.join(" "),
             result.residual_rms,
+            lens.focal_spread_angstrom.value,
+            lens.focal_spread_angstrom.sigma,
+            entry["focal_spread"].as_f64().unwrap_or(f64::NAN) / std::f64::consts::SQRT_2,
             result.phase_sigma_rad,
             result.camera.c3,
             result.camera.c4,

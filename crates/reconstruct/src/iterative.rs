@@ -16,7 +16,7 @@ use crate::camera::{CameraEstimate, estimate_camera};
 use crate::forward::wave_of;
 use crate::lens::{Estimate, LensEstimate, LensPrior, LensState};
 use crate::minimise::{Ended, minimise};
-use crate::phase_object::{FREQUENCIES_PER_ANGSTROM, FoundLens, LensSearch, Modes};
+use crate::phase_object::{Choice, FREQUENCIES_PER_ANGSTROM, FoundLens, LensSearch, Modes};
 use crate::posterior::{Posterior, WavePrior, pairwise, power_shape};
 use crate::prepare::Prepared;
 use crate::{FocalSeries, ReconstructError};
@@ -82,8 +82,6 @@ impl Settings {
 pub struct Progress {
     /// Steps taken.
     pub iteration: usize,
-    /// Most steps that will be taken.
-    pub most_iterations: usize,
     /// The function that is minimised, a pixel and image.
     pub value: f64,
 }
@@ -114,8 +112,12 @@ pub struct Reconstruction {
     pub stopped: bool,
 }
 
-/// Steps of the solutions between which the lens is refined.
-const STEPS_BETWEEN: [usize; 3] = [10, 10, 12];
+/// Steps of a solution after which the lens is refined.
+const STEPS_BETWEEN: usize = 10;
+
+/// How often the lens is refined before one of several is chosen, and thereafter.
+const ROUNDS_TO_CHOOSE: usize = 2;
+const ROUNDS: usize = 2;
 
 /// Fraction of the amplitude by which linear imaging is off, before and after the images were freed from what is not linear.
 const MODEL_ERROR: [f64; 2] = [0.05, 0.02];
@@ -142,29 +144,63 @@ pub fn reconstruct(
     };
     let prepared = Prepared::new(series, &camera.transfer_curve(), camera.gain_counts_per_electron)?;
     let mut work = Work::new(series, settings, &prepared);
-    let mut phase = vec![Complex::default(); prepared.fourier.len()];
-    let mut found = work.search.anywhere(&work.modes(&phase, None));
-    if let Some(start) = start {
-        phase = start_phase(&prepared, start)?;
-        found = work.search.refined(&work.modes(&phase, Some(&found.lens)), &found.lens);
-    }
-    let most: usize = STEPS_BETWEEN.iter().sum::<usize>() + settings.most_iterations;
-    let pixels = (series.images.len()) as f64;
+    let pixels = series.images.len() as f64;
     let mut done = 0;
-    let mut ended = Ended::OutOfSteps;
-    for (round, steps) in STEPS_BETWEEN.into_iter().chain([settings.most_iterations]).enumerate() {
-        let mut posterior = Posterior::new(&prepared, &found.lens, &settings.wave, work.power);
-        let (taken, how) = minimise(&mut posterior, &mut phase, steps, settings.tolerance, |step, value| {
-            go_on(Progress { iteration: done + step, most_iterations: most, value: value / pixels })
-        });
-        done += taken;
-        ended = how;
-        if ended == Ended::Stopped {
+    let stopped = std::cell::Cell::new(false);
+    let mut ask = |done: usize, value: f64| {
+        stopped.set(stopped.get() || !go_on(Progress { iteration: done, value: value / pixels }));
+        !stopped.get()
+    };
+
+    let first = match start {
+        Some(start) => start_phase(&prepared, start)?,
+        None => vec![Complex::default(); prepared.fourier.len()],
+    };
+    // The wave is found shortly with every lens that may be right, and the lens with the likeliest wave is taken.
+    let candidates = work.search.anywhere(&work.modes(Choice::Strongest, &vec![Complex::default(); first.len()], None));
+    let several = candidates.len() > 1;
+    let mut best: Option<(f64, Vec<Complex<f32>>, FoundLens)> = None;
+    for candidate in candidates {
+        let (mut phase, mut found) = (first.clone(), candidate);
+        let mut value = f64::INFINITY;
+        for _ in 0..if several { ROUNDS_TO_CHOOSE } else { 1 } {
+            found.spread = work.spread(&phase, &found.lens);
+            found.lens.focal_spread_angstrom = found.spread.value;
+            let mut posterior = Posterior::new(&prepared, &found.lens, &settings.wave, work.power);
+            let end = minimise(&mut posterior, &mut phase, STEPS_BETWEEN, settings.tolerance, |step, value| {
+                ask(done + step, value)
+            });
+            done += end.steps;
+            value = end.value;
+            if end.how == Ended::Stopped {
+                break;
+            }
+            let modes = work.modes(Choice::Strongest, &phase, Some(&found.lens));
+            found = FoundLens { spread: found.spread, ..work.search.refined(&modes, &found.lens) };
+        }
+        if best.as_ref().is_none_or(|(least, ..)| value < *least) {
+            best = Some((value, phase, found));
+        }
+    }
+    let (_, mut phase, mut found) = best.expect("the search answers with at least one lens");
+    let mut ended = Ended::Stopped;
+    for round in 0..=ROUNDS {
+        if stopped.get() {
             break;
         }
         work.power = work.measured_power(&phase);
-        if round < STEPS_BETWEEN.len() {
-            found = work.search.refined(&work.modes(&phase, Some(&found.lens)), &found.lens);
+        let last = round == ROUNDS;
+        let mut posterior = Posterior::new(&prepared, &found.lens, &settings.wave, work.power);
+        let steps = if last { settings.most_iterations } else { STEPS_BETWEEN };
+        let end =
+            minimise(&mut posterior, &mut phase, steps, settings.tolerance, |step, value| ask(done + step, value));
+        done += end.steps;
+        ended = end.how;
+        if !last && ended != Ended::Stopped {
+            let spread = work.spread(&phase, &found.lens);
+            let modes = work.modes(Choice::Strongest, &phase, Some(&found.lens));
+            found = FoundLens { spread, ..work.search.refined(&modes, &found.lens) };
+            found.lens.focal_spread_angstrom = spread.value;
         }
     }
     Ok(work.result(phase, found, camera, done, ended))
@@ -212,6 +248,16 @@ impl<'a> Work<'a> {
         work
     }
 
+    /// The focal spread for which the images' power falls with frequency as that of atoms.
+    fn spread(&self, phase: &[Complex<f32>], lens: &LensState) -> Estimate {
+        let prior = self.settings.lens.focal_spread_angstrom;
+        if prior.sigma == 0.0 {
+            return prior;
+        }
+        let longest = self.longest_angstrom();
+        self.modes(Choice::Even, phase, Some(lens)).focal_spread(lens, prior, |k| power_shape(k, longest))
+    }
+
     fn longest_angstrom(&self) -> f64 {
         self.prepared.grid.field_x_angstrom().max(self.prepared.grid.field_y_angstrom())
     }
@@ -257,8 +303,8 @@ impl<'a> Work<'a> {
         (sum / count.max(1) as f64 / values.len() as f64 / inside.max(0.1)).max(1e-6)
     }
 
-    /// Spectra of the images, freed from what is not linear in the wave's complex phase if a lens is given.
-    fn modes(&self, phase: &[Complex<f32>], lens: Option<&LensState>) -> Modes {
+    /// Frequencies of the images, freed from what is not linear in the wave's complex phase if a lens is given.
+    fn modes(&self, choice: Choice, phase: &[Complex<f32>], lens: Option<&LensState>) -> Modes {
         let prepared = self.prepared;
         let (fourier, grid) = (&prepared.fourier, &prepared.grid);
         let count = fourier.len();
@@ -310,13 +356,8 @@ impl<'a> Work<'a> {
         let noise = prepared.noise_variance * window.iter().map(|w| f64::from(w * w)).sum::<f64>();
         let (kx, ky) = (grid.frequencies_x(), grid.frequencies_y());
         let model_error = MODEL_ERROR[usize::from(lens.is_some())];
-        Modes::strongest(
-            &spectra,
-            [&kx, &ky],
-            noise,
-            model_error,
-            self.settings.wave.share(FREQUENCIES_PER_ANGSTROM[1]),
-        )
+        let share = self.settings.wave.share(FREQUENCIES_PER_ANGSTROM[1]);
+        Modes::new(&spectra, [&kx, &ky], choice, noise, model_error, share)
     }
 
     /// A window that falls to zero at the images' borders over a tenth of the field.
@@ -396,7 +437,7 @@ impl<'a> Work<'a> {
                     (0.5 * across / c12.max(1e-9)).min(0.5 * std::f64::consts::PI),
                 ),
                 c30_angstrom: Estimate::new(lens.c30_angstrom, found.c30_sigma),
-                focal_spread_angstrom: held(lens.focal_spread_angstrom),
+                focal_spread_angstrom: found.spread,
                 blur_angstrom: held(lens.blur_angstrom),
             },
             shift_angstrom: lens

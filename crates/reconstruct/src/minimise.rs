@@ -31,6 +31,14 @@ pub(crate) enum Ended {
     Stopped,
 }
 
+/// What a minimisation came to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    pub(crate) steps: usize,
+    pub(crate) value: f64,
+    pub(crate) how: Ended,
+}
+
 /// The sum of products of real and imaginary parts, in one order whatever the threads.
 fn dot(a: &[Complex<f32>], b: &[Complex<f32>]) -> f64 {
     let sums: Vec<f64> = a
@@ -59,7 +67,7 @@ pub(crate) fn minimise(
     most_steps: usize,
     tolerance: f64,
     mut go_on: impl FnMut(usize, f64) -> bool,
-) -> (usize, Ended) {
+) -> End {
     let count = x.len();
     let empty = || vec![Complex::default(); count];
     let (mut gradient, mut next_gradient, mut direction, mut next) = (empty(), empty(), empty(), empty());
@@ -68,7 +76,7 @@ pub(crate) fn minimise(
     let mut steps = 0;
     while steps < most_steps {
         if !go_on(steps, value) {
-            return (steps, Ended::Stopped);
+            return End { steps, value, how: Ended::Stopped };
         }
         direction.copy_from_slice(&gradient);
         let mut shares = Vec::with_capacity(past.len());
@@ -84,7 +92,7 @@ pub(crate) fn minimise(
         }
         let slope = -dot(&gradient, &direction);
         if slope >= 0.0 {
-            return (steps, Ended::Converged);
+            return End { steps, value, how: Ended::Converged };
         }
         let mut length = 1.0;
         let next_value = loop {
@@ -103,7 +111,7 @@ pub(crate) fn minimise(
             }
         };
         // Single precision has no lower value to offer.
-        let Some(next_value) = next_value else { return (steps, Ended::Converged) };
+        let Some(next_value) = next_value else { return End { steps, value, how: Ended::Converged } };
         let (mut moved, mut bent) = if past.len() == MEMORY {
             past.pop_front().map(|(a, b, _)| (a, b)).expect("it has some")
         } else {
@@ -123,8 +131,8 @@ pub(crate) fn minimise(
         let gained = value - next_value;
         value = next_value;
         if gained < tolerance * value.abs() {
-            return (steps, Ended::Converged);
+            return End { steps, value, how: Ended::Converged };
         }
     }
-    (steps, Ended::OutOfSteps)
+    End { steps, value, how: Ended::OutOfSteps }
 }

@@ -16,19 +16,38 @@ use rayon::prelude::*;
 
 use crate::FocalSeries;
 use crate::fit::Cholesky;
-use crate::lens::{LensPrior, LensState};
+use crate::lens::{Estimate, LensPrior, LensState};
 
 /// Frequencies that are looked at, in 1 / angstrom: below, the amplitude is not told from thickness and support; above, nothing
 /// is left.
 pub(crate) const FREQUENCIES_PER_ANGSTROM: [f64; 2] = [0.1, 1.4];
 
 /// Most frequencies in the fine and in the coarse search.
-const MOST_MODES: [usize; 2] = [5000, 1000];
+const MOST_MODES: [usize; 2] = [5000, 1500];
+
+/// Furthest that a step of the refinement goes, in units of the differences that derivatives are taken over.
+const LONGEST_STEP: f64 = 12.0;
+
+/// Most places from which a search is refined, and most lenses that it answers with.
+const MOST_STARTS: usize = 10;
+const MOST_LENSES: usize = 3;
+
+/// Deviance in units of its reduced misfit by which a lens that is worse than another is left out.
+const CLEARLY_WORSE: f64 = 200.0;
 
 /// Powers of the phase that are tried, in units of the power that all images have together.
 const POWERS: [f64; 6] = [0.3, 0.6, 1.2, 2.5, 6.0, 20.0];
 
-/// Spectra of the images at the frequencies that have most to say.
+/// Which frequencies are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// Those with most power in all images together: they have most to say on the lens.
+    Strongest,
+    /// As many from all, whatever their power: they say how power falls with frequency.
+    Even,
+}
+
+/// Spectra of the images at some frequencies.
 #[derive(Debug, Clone)]
 pub(crate) struct Modes {
     images: usize,
@@ -43,11 +62,13 @@ pub(crate) struct Modes {
 }
 
 impl Modes {
-    /// Takes the strongest frequencies of spectra `[image][kx, ky]` that have noise of variance `noise`; `model_error` is the
-    /// fraction of the amplitude that a linear model is off by.
-    pub(crate) fn strongest(
+    /// Takes frequencies of spectra `[image][kx, ky]` that have noise of variance `noise`: the strongest, or as many evenly from
+    /// all. `model_error` is the fraction of the amplitude that a linear
+    /// model is off by.
+    pub(crate) fn new(
         spectra: &[Vec<Complex<f32>>],
         [frequencies_x, frequencies_y]: [&[f64]; 2],
+        choice: Choice,
         noise: f64,
         model_error: f64,
         amplitude_share: f64,
@@ -67,8 +88,16 @@ impl Modes {
                 found.push((spectra.iter().map(|image| f64::from(image[index].norm_sqr())).sum(), index));
             }
         }
-        found.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        found.truncate(MOST_MODES[0]);
+        match choice {
+            Choice::Strongest => {
+                found.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+                found.truncate(MOST_MODES[0]);
+            }
+            Choice::Even => {
+                let every = found.len().div_ceil(MOST_MODES[0]).max(1);
+                found = found.into_iter().step_by(every).collect();
+            }
+        }
         let data = found
             .iter()
             .flat_map(|(_, index)| {
@@ -93,6 +122,81 @@ impl Modes {
             noise: self.noise[..count].to_vec(),
             amplitude_share: self.amplitude_share,
         }
+    }
+
+    /// The focal spread (standard deviation in angstrom) that makes the images' power fall with frequency as that of atoms does, with its
+    /// standard deviation; what blurs besides is as in `lens`. At every frequency the part along `s` is taken for
+    /// Student's t with two degrees of freedom (most frequencies of a crystal have little, few have much) around the power that
+    /// `shape` gives.
+    pub(crate) fn focal_spread(&self, lens: &LensState, prior: Estimate, shape: impl Fn(f64) -> f64) -> Estimate {
+        let found: Vec<[f64; 3]> = self
+            .frequency
+            .iter()
+            .zip(self.data.chunks_exact(self.images))
+            .zip(&self.noise)
+            .filter_map(|((frequency, data), noise)| {
+                let [kx, ky] = *frequency;
+                let k = kx.hypot(ky);
+                let (mut ss, mut along) = (0.0, Complex::new(0.0, 0.0));
+                for (image, value) in data.iter().enumerate() {
+                    let sin = 2.0 * lens.chi_rad(image, kx, ky).sin();
+                    let (back, turn) = lens.shift_phase_rad(image, kx, ky).sin_cos();
+                    along += value * Complex::new(turn, back) * sin;
+                    ss += sin * sin;
+                }
+                // Frequencies that no image transmits say nothing.
+                (ss > 0.3).then(|| [k, along.norm_sqr() / ss / noise, ss * shape(k) * lens.blur(k).powi(2) / noise])
+            })
+            .collect();
+        let cost = |spread: f64, power: f64| -> f64 {
+            let mut trial = lens.clone();
+            trial.focal_spread_angstrom = spread;
+            let sum: f64 = found
+                .iter()
+                .map(|[k, measured, signal]| {
+                    let variance = 1.0 + power * signal * trial.envelope(*k).powi(2);
+                    variance.ln() + 2.0 * (1.0 + measured / variance).ln()
+                })
+                .sum();
+            let off = if prior.sigma > 0.0 { (spread - prior.value) / prior.sigma } else { 0.0 };
+            sum + 0.5 * off * off
+        };
+        // The best power for every spread, by golden section over its logarithm.
+        let profile = |spread: f64| -> f64 {
+            let (mut low, mut high) = (-16.0_f64, 16.0_f64);
+            let typical = {
+                let ratio = found.iter().map(|[_, measured, signal]| measured / signal).sum::<f64>();
+                (ratio / found.len().max(1) as f64).max(1e-300).ln()
+            };
+            low += typical;
+            high += typical;
+            let ratio = 0.5 * (5.0_f64.sqrt() - 1.0);
+            let (mut a, mut b) = (high - ratio * (high - low), low + ratio * (high - low));
+            let (mut at_a, mut at_b) = (cost(spread, a.exp()), cost(spread, b.exp()));
+            while high - low > 0.02 {
+                if at_a < at_b {
+                    (high, b, at_b) = (b, a, at_a);
+                    a = high - ratio * (high - low);
+                    at_a = cost(spread, a.exp());
+                } else {
+                    (low, a, at_a) = (a, b, at_b);
+                    b = low + ratio * (high - low);
+                    at_b = cost(spread, b.exp());
+                }
+            }
+            at_a.min(at_b)
+        };
+        let step = 0.5;
+        let highest = (prior.value + 4.0 * prior.sigma).max(step);
+        let places: Vec<f64> = (0..=(highest / step).ceil() as usize).map(|i| i as f64 * step).collect();
+        let costs: Vec<f64> = places.par_iter().map(|spread| profile(*spread)).collect();
+        let best = (0..costs.len()).min_by(|a, b| costs[*a].total_cmp(&costs[*b])).unwrap_or(0);
+        if best == 0 || best + 1 == costs.len() {
+            return Estimate::new(places[best], prior.sigma);
+        }
+        let bend = costs[best - 1] + costs[best + 1] - 2.0 * costs[best];
+        let vertex = 0.5 * (costs[best - 1] - costs[best + 1]) / bend.max(1e-9);
+        Estimate::new(places[best] + vertex.clamp(-0.5, 0.5) * step, step / bend.max(1e-9).sqrt())
     }
 
     /// Degrees of freedom: numbers measured, less what every frequency takes for its phase.
@@ -163,6 +267,8 @@ impl Modes {
 /// A number of the lens or the stage that is looked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Unknown {
+    /// The focus of all images in common.
+    Focus,
     Defocus(usize),
     Twofold(usize),
     Spherical,
@@ -170,19 +276,31 @@ enum Unknown {
 }
 
 impl Unknown {
-    fn of(self, lens: &mut LensState) -> &mut f64 {
+    fn value(self, lens: &LensState) -> f64 {
         match self {
-            Unknown::Defocus(image) => &mut lens.defocus_angstrom[image],
-            Unknown::Twofold(part) => &mut lens.twofold_angstrom[part],
-            Unknown::Spherical => &mut lens.c30_angstrom,
-            Unknown::Shift(image, axis) => &mut lens.shift_angstrom[image][axis],
+            // All images' focus moves together: only changes mean anything.
+            Unknown::Focus => lens.defocus_angstrom[0],
+            Unknown::Defocus(image) => lens.defocus_angstrom[image],
+            Unknown::Twofold(part) => lens.twofold_angstrom[part],
+            Unknown::Spherical => lens.c30_angstrom,
+            Unknown::Shift(image, axis) => lens.shift_angstrom[image][axis],
+        }
+    }
+
+    fn add(self, lens: &mut LensState, change: f64) {
+        match self {
+            Unknown::Focus => lens.defocus_angstrom.iter_mut().for_each(|value| *value += change),
+            Unknown::Defocus(image) => lens.defocus_angstrom[image] += change,
+            Unknown::Twofold(part) => lens.twofold_angstrom[part] += change,
+            Unknown::Spherical => lens.c30_angstrom += change,
+            Unknown::Shift(image, axis) => lens.shift_angstrom[image][axis] += change,
         }
     }
 
     /// A change that matters little, in angstrom: over which differences are taken.
     fn step_angstrom(self) -> f64 {
         match self {
-            Unknown::Defocus(_) => 0.5,
+            Unknown::Focus | Unknown::Defocus(_) => 0.5,
             Unknown::Twofold(_) => 0.5,
             Unknown::Spherical => 3e3,
             Unknown::Shift(..) => 0.02,
@@ -212,6 +330,13 @@ pub(crate) struct FoundLens {
     pub(crate) twofold_sigma: [f64; 2],
     pub(crate) c30_sigma: f64,
     pub(crate) shift_sigma: Vec<[f64; 2]>,
+    /// Focal spread in angstrom; the search for the other numbers does not touch it.
+    pub(crate) spread: Estimate,
+}
+
+/// Whether two lenses are too near each other to be two.
+fn same_place(a: &LensState, b: &LensState) -> bool {
+    (a.defocus_angstrom[0] - b.defocus_angstrom[0]).abs() < 6.0 && (a.c30_angstrom - b.c30_angstrom).abs() < 3e4
 }
 
 impl LensSearch {
@@ -272,98 +397,109 @@ impl LensSearch {
     /// Deviance with what was thought beforehand.
     fn objective(&self, modes: &Modes, lens: &LensState) -> f64 {
         let n = self.unknowns.len();
-        let (mut there, mut before) = (lens.clone(), self.start.clone());
-        let change: Vec<f64> = self.unknowns.iter().map(|u| *u.of(&mut there) - *u.of(&mut before)).collect();
+        let change: Vec<f64> = self.unknowns.iter().map(|u| u.value(lens) - u.value(&self.start)).collect();
         let prior: f64 =
             (0..n).map(|i| change[i] * (0..n).map(|j| self.stiffness[i * n + j] * change[j]).sum::<f64>()).sum();
         modes.deviance(lens)[0] + prior
     }
 
-    fn moved(&self, lens: &LensState, change: &[f64]) -> LensState {
-        let mut out = lens.clone();
-        for (unknown, change) in self.unknowns.iter().zip(change) {
-            *unknown.of(&mut out) += change;
-        }
-        out
+    /// The unknowns that all images share: enough to find the neighbourhood.
+    fn common(&self) -> Vec<Unknown> {
+        let shared = self.unknowns.iter().filter(|u| matches!(u, Unknown::Twofold(_) | Unknown::Spherical));
+        std::iter::once(Unknown::Focus).chain(shared.copied()).collect()
     }
 
-    /// Goes over focus and spherical aberration, then astigmatism, refines the best few, and returns the best.
-    pub(crate) fn anywhere(&self, modes: &Modes) -> FoundLens {
+    /// Goes over focus and spherical aberration, then astigmatism, refines the best few, and returns them, the best first. A
+    /// crystal looks the same with several lenses (at steps of focus and spherical aberration that turn all its reflections by
+    /// half a turn or none); only its defects and borders say which is right, or that atoms add to the phase.
+    pub(crate) fn anywhere(&self, modes: &Modes) -> Vec<FoundLens> {
         let few = modes.first(MOST_MODES[1]);
-        let places = |sigma: f64, step: f64, most: i64| -> Vec<f64> {
-            let count = ((2.5 * sigma / step).ceil() as i64).min(most);
+        let places = |sigma: f64, step: f64, reach: f64| -> Vec<f64> {
+            let count = (reach * sigma / step).ceil() as i64;
             (-count..=count).map(|i| i as f64 * step).collect()
         };
-        let offsets = places(self.offset_sigma, 5.0, 80);
-        let spherical = places(self.c30_sigma, 3e4, 15);
+        let offsets = places(self.offset_sigma, 3.0, 2.5);
+        let spherical = places(self.c30_sigma.min(4e5), 2e4, 1.5);
         let mut grid: Vec<(f64, f64, f64)> = offsets
             .par_iter()
             .flat_map_iter(|offset| spherical.iter().map(move |c30| (*offset, *c30)))
             .map(|(offset, c30)| {
                 let mut lens = self.start.clone();
-                lens.defocus_angstrom.iter_mut().for_each(|value| *value += offset);
-                lens.c30_angstrom += c30;
+                Unknown::Focus.add(&mut lens, offset);
+                Unknown::Spherical.add(&mut lens, c30);
                 (self.objective(&few, &lens), offset, c30)
             })
             .collect();
         grid.sort_by(|a, b| a.0.total_cmp(&b.0));
-        // The best few that are not neighbours.
-        let mut starts: Vec<LensState> = Vec::new();
+        // The best that are not neighbours.
         let mut taken: Vec<(f64, f64)> = Vec::new();
         for (_, offset, c30) in grid {
-            if taken.iter().any(|(o, c)| (o - offset).abs() < 12.0 && (c - c30).abs() < 7e4) {
-                continue;
-            }
-            taken.push((offset, c30));
-            let mut lens = self.start.clone();
-            lens.defocus_angstrom.iter_mut().for_each(|value| *value += offset);
-            lens.c30_angstrom += c30;
-            starts.push(lens);
-            if starts.len() == 4 {
-                break;
+            if taken.len() < MOST_STARTS
+                && taken.iter().all(|(o, c): &(f64, f64)| (o - offset).abs() > 7.0 || (c - c30).abs() > 5e4)
+            {
+                taken.push((offset, c30));
             }
         }
-        let astigmatic = places(self.twofold_sigma.min(12.0), 6.0, 3);
-        let found: Vec<FoundLens> = starts
-            .into_iter()
-            .map(|lens| {
-                let tried: Vec<(f64, LensState)> = astigmatic
-                    .par_iter()
-                    .flat_map_iter(|a| astigmatic.iter().map(move |b| [*a, *b]))
-                    .map(|change| {
-                        let mut there = lens.clone();
-                        for unknown in &self.unknowns {
-                            if let Unknown::Twofold(part) = unknown {
-                                *unknown.of(&mut there) += change[*part];
-                            }
+        let astigmatic = places(self.twofold_sigma.min(12.0), 6.0, 1.0);
+        let common = self.common();
+        let mut found: Vec<FoundLens> = Vec::new();
+        for (offset, c30) in taken {
+            let tried: Vec<(f64, LensState)> = astigmatic
+                .par_iter()
+                .flat_map_iter(|a| astigmatic.iter().map(move |b| [*a, *b]))
+                .map(|change| {
+                    let mut lens = self.start.clone();
+                    Unknown::Focus.add(&mut lens, offset);
+                    Unknown::Spherical.add(&mut lens, c30);
+                    for unknown in &common {
+                        if let Unknown::Twofold(part) = unknown {
+                            unknown.add(&mut lens, change[*part]);
                         }
-                        (self.objective(&few, &there), there)
-                    })
-                    .collect();
-                let best = tried.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).map_or(lens, |(_, lens)| lens);
-                self.refined(&few, &best)
-            })
-            .collect();
-        let mut found = found;
-        found.sort_by(|a, b| a.deviance.total_cmp(&b.deviance));
-        // With all frequencies the order may change.
-        found.truncate(2);
+                    }
+                    (self.objective(&few, &lens), lens)
+                })
+                .collect();
+            let (_, lens) = tried.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).expect("one place at the least");
+            let one = self.refined_in(&few, &lens, &common, 12);
+            // Several starts may end in one place.
+            if found.iter().all(|other| !same_place(&other.lens, &one.lens)) {
+                found.push(one);
+            }
+        }
+        let best = |found: &mut Vec<FoundLens>, count: usize| {
+            found.sort_by(|a, b| a.deviance.total_cmp(&b.deviance));
+            found.truncate(count);
+        };
+        best(&mut found, MOST_LENSES);
+        let mut found: Vec<FoundLens> = found.into_iter().map(|one| self.refined(modes, &one.lens)).collect();
+        best(&mut found, MOST_LENSES);
+        let reduced = (modes.deviance(&found[0].lens)[1] / modes.freedom()).max(1.0);
+        let limit = found[0].deviance + CLEARLY_WORSE * reduced;
+        found.retain(|one| one.deviance <= limit);
         found
-            .into_iter()
-            .map(|found| self.refined(modes, &found.lens))
-            .min_by(|a, b| a.deviance.total_cmp(&b.deviance))
-            .expect("the grid has at least one place")
+    }
+
+    /// Refines all unknowns.
+    pub(crate) fn refined(&self, modes: &Modes, from: &LensState) -> FoundLens {
+        self.refined_in(modes, from, &self.unknowns, 25)
     }
 
     /// Newton's steps with differences for derivatives, damped as by Levenberg and Marquardt.
-    pub(crate) fn refined(&self, modes: &Modes, from: &LensState) -> FoundLens {
-        let n = self.unknowns.len();
-        let steps: Vec<f64> = self.unknowns.iter().map(|unknown| unknown.step_angstrom()).collect();
+    fn refined_in(&self, modes: &Modes, from: &LensState, unknowns: &[Unknown], most_steps: usize) -> FoundLens {
+        let n = unknowns.len();
+        let steps: Vec<f64> = unknowns.iter().map(|unknown| unknown.step_angstrom()).collect();
+        let moved = |lens: &LensState, change: &[f64]| {
+            let mut out = lens.clone();
+            for (unknown, change) in unknowns.iter().zip(change) {
+                unknown.add(&mut out, *change);
+            }
+            out
+        };
         let mut lens = from.clone();
         let mut value = self.objective(modes, &lens);
         let mut damping = 1e-2;
         let mut curvature = vec![0.0; n * n];
-        for _ in 0..25 {
+        for _ in 0..most_steps {
             // All single and all pairs of steps, in one order.
             let pairs: Vec<(usize, usize)> = (0..n).flat_map(|i| (i..n).map(move |j| (i, j))).collect();
             let at = |change: &[(usize, f64)]| {
@@ -371,7 +507,7 @@ impl LensSearch {
                 for (index, step) in change {
                     all[*index] += step;
                 }
-                self.objective(modes, &self.moved(&lens, &all))
+                self.objective(modes, &moved(&lens, &all))
             };
             let single: Vec<[f64; 2]> =
                 (0..n).into_par_iter().map(|i| [at(&[(i, steps[i])]), at(&[(i, -steps[i])])]).collect();
@@ -399,14 +535,13 @@ impl LensSearch {
                         damping * own.max(1e-3) + if curvature[i * n + i] < 0.0 { 2.0 * own } else { 0.0 };
                 }
                 if let Some(factors) = Cholesky::new(&damped, n) {
-                    let change: Vec<f64> = factors
-                        .solve(&gradient)
-                        .iter()
-                        .zip(&steps)
-                        // Not further than the surface can be thought of as a bowl.
-                        .map(|(change, step)| -(change.clamp(-12.0, 12.0)) * step)
-                        .collect();
-                    let there = self.moved(&lens, &change);
+                    let newton = factors.solve(&gradient);
+                    // Not further than the surface can be thought of as a bowl, and not aside from its valley.
+                    let furthest = newton.iter().fold(0.0, |most: f64, change| most.max(change.abs()));
+                    let shorter = (LONGEST_STEP / furthest).min(1.0);
+                    let change: Vec<f64> =
+                        newton.iter().zip(&steps).map(|(change, step)| -change * shorter * step).collect();
+                    let there = moved(&lens, &change);
                     let there_value = self.objective(modes, &there);
                     if there_value < value {
                         gained = Some(value - there_value);
@@ -427,7 +562,7 @@ impl LensSearch {
         let reduced = (modes.deviance(&lens)[1] / modes.freedom()).max(1.0);
         let covariance = Cholesky::new(&half, n).map(|factors| factors.inverse());
         let sigma = |wanted: Unknown| -> f64 {
-            self.unknowns.iter().position(|unknown| *unknown == wanted).map_or(0.0, |i| {
+            unknowns.iter().position(|unknown| *unknown == wanted).map_or(0.0, |i| {
                 covariance.as_ref().map_or(f64::INFINITY, |c| (c[i * n + i] * reduced).sqrt() * steps[i])
             })
         };
@@ -440,6 +575,7 @@ impl LensSearch {
             shift_sigma: (0..images)
                 .map(|image| [sigma(Unknown::Shift(image, 0)), sigma(Unknown::Shift(image, 1))])
                 .collect(),
+            spread: Estimate::new(lens.focal_spread_angstrom, 0.0),
             lens,
         }
     }
