@@ -83,7 +83,7 @@ mod tests {
         near(proportion_interval(0.0, 20.0), [0.0, 0.1684], 1e-4);
         near(proportion_interval(1.0, 29.0), [0.0009, 0.1776], 1e-4);
         near(proportion_interval(20.0, 20.0), [0.8316, 1.0], 1e-4);
-        near(proportion_interval(0.0, 0.0), [0.0, 1.0], 0.0);
+        near(proportion_interval(0.0, 0.0), [0.0, 1.0], 1e-12);
     }
 
     #[test]

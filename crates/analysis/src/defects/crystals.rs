@@ -1,6 +1,7 @@
 //! Crystals of a sheet: which column is which site of which honeycomb.
 //!
-//! A crystal grows from the best ordered column not yet taken. Each column that is taken carries a local affine frame,
+//! Columns are first told apart by the direction of their rows. In each grain a crystal grows from the best ordered
+//! column not yet taken. Each column that is taken carries a local affine frame,
 //! fitted to what is taken around it, that foretells the sites around; the best fitting column of all that are
 //! foretold is taken next. So the lattice follows strain and ripples, goes around vacancies, and ends where the
 //! bonds of the next column point elsewhere. Sheets of two kinds of site are then cut where the kinds change places
@@ -14,6 +15,7 @@ use std::sync::LazyLock;
 use atomlens_core::glam::{DMat2, DVec2};
 
 use super::chemistry::Chemistry;
+use super::grains;
 use super::graph::BondGraph;
 use super::honeycomb::{self, Index};
 use crate::neighbours::Neighbours;
@@ -79,6 +81,7 @@ struct Grower<'a> {
     graph: &'a BondGraph,
     near: Neighbours,
     threefold: Vec<Option<DVec2>>,
+    grain_of: Vec<Option<usize>>,
     taken: Vec<bool>,
     /// Of columns that failed once as a seed.
     barren: Vec<bool>,
@@ -91,6 +94,7 @@ impl<'a> Grower<'a> {
             graph,
             near: Neighbours::new(&graph.places, graph.bond_angstrom),
             threefold: (0..count).map(|index| graph.threefold(index)).collect(),
+            grain_of: grains::find(graph),
             taken: vec![false; count],
             barren: vec![false; count],
         }
@@ -100,7 +104,7 @@ impl<'a> Grower<'a> {
     fn seeds(&self) -> Vec<usize> {
         let order = |column: usize| self.threefold[column].map_or(0.0, DVec2::length);
         let mut seeds: Vec<(f64, usize)> = (0..self.graph.places.len())
-            .filter(|&column| order(column) > ORDERED)
+            .filter(|&column| order(column) > ORDERED && self.grain_of[column].is_some())
             .map(|column| {
                 let around = self.graph.bonds[column].iter().map(|&other| order(other)).fold(1.0, f64::min);
                 (order(column).min(around), column)
@@ -122,7 +126,8 @@ impl<'a> Grower<'a> {
         let mut frames = BTreeMap::from([(seed, frame)]);
         self.taken[seed] = true;
         let mut queue = BinaryHeap::new();
-        self.foretell([0, 0, 0], seed, frame, &sites, &mut queue);
+        let grain = self.grain_of[seed];
+        self.foretell([0, 0, 0], seed, frame, grain, &sites, &mut queue);
         while let Some(Reverse(candidate)) = queue.pop() {
             let Candidate { index, column, parent, .. } = candidate;
             if self.taken[column] || sites.contains_key(&index) {
@@ -132,7 +137,7 @@ impl<'a> Grower<'a> {
             sites.insert(index, column);
             let frame = self.frame(index, frames[&parent], &sites);
             frames.insert(column, frame);
-            self.foretell(index, column, frame, &sites, &mut queue);
+            self.foretell(index, column, frame, grain, &sites, &mut queue);
         }
         Some(sites)
     }
@@ -150,6 +155,7 @@ impl<'a> Grower<'a> {
         index: Index,
         column: usize,
         frame: DMat2,
+        grain: Option<usize>,
         sites: &BTreeMap<Index, usize>,
         queue: &mut BinaryHeap<Reverse<Candidate>>,
     ) {
@@ -164,7 +170,8 @@ impl<'a> Grower<'a> {
             let nearest = self
                 .near
                 .within(foretold, CAPTURE_BONDS * bond)
-                .filter(|&(other, _)| !self.taken[other] && self.points_along(other, site, frame))
+                .filter(|&(other, _)| !self.taken[other] && self.grain_of[other].is_none_or(|own| grain == Some(own)))
+                .filter(|&(other, _)| self.points_along(other, site, frame))
                 .min_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
             if let Some((other, square)) = nearest {
                 let misfit = (1e6 * square.sqrt() / bond) as u64 + distrust;

@@ -207,6 +207,11 @@ impl Drawing<'_> {
         };
         let mut columns: Vec<usize> = piece.steps.iter().filter_map(column).collect();
         columns.dedup();
+        // Straight pieces have the direction of the lattice; their ends may lie half a step beside it.
+        let direction = match piece.kind {
+            EdgeKind::Mixed => end - start,
+            _ => self.lattice.turn_angstrom.rotate(first.along() + piece.steps[1].along()),
+        };
         let zigzag = piece.kind == EdgeKind::Zigzag && self.chemistry.is_polar();
         Edge {
             kind: piece.kind,
@@ -216,7 +221,7 @@ impl Drawing<'_> {
             start_angstrom: start.to_array(),
             end_angstrom: end.to_array(),
             length_nm,
-            direction_rad: (end - start).to_angle(),
+            direction_rad: direction.to_angle(),
             columns,
         }
     }

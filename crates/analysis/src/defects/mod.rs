@@ -16,12 +16,14 @@ mod chemistry;
 pub mod counts;
 mod crystals;
 mod edges;
+mod grains;
 mod graph;
 mod honeycomb;
 mod kinds;
 mod rings;
 mod scope;
 mod sites;
+pub mod species;
 mod types;
 
 use std::collections::BTreeMap;

@@ -27,7 +27,9 @@ use crate::neighbours::Neighbours;
 const VACUUM_BONDS: f64 = 2.2;
 /// How far a displaced column may be from its site: half a turned bond is 0.71 off.
 const DISPLACED_BONDS: f64 = 0.85;
-/// Columns of no crystal within 1.9 bonds of a place from which on it is disorder, not a displaced pair.
+/// How near to a gap other crystals and disorder make it a part of the boundary, in bonds.
+const BESIDE_BONDS: f64 = 1.9;
+/// Columns of no crystal so near to a place from which on it is disorder, not a displaced pair.
 const DISORDER: usize = 5;
 
 /// What is at a site of a crystal's lattice.
@@ -163,7 +165,11 @@ struct Walker<'a, 'b> {
 
 /// What is at a site that has no column of the crystal's, looked at alone.
 enum Look {
-    Open { deep: bool },
+    /// `deep`: no column is near; `beside`: another crystal's is.
+    Open {
+        deep: bool,
+        beside: bool,
+    },
     Foreign,
     Unseen,
 }
@@ -205,7 +211,8 @@ impl Walker<'_, '_> {
                             surveyed.states.insert(index, State::Foreign);
                             foreign = true;
                         }
-                        Look::Open { deep } => {
+                        Look::Open { deep, beside } => {
+                            foreign |= beside;
                             if open.insert(index) && !vacuum {
                                 // Vacuum has no end: its first deep place is enough.
                                 vacuum = deep;
@@ -246,17 +253,17 @@ impl Walker<'_, '_> {
             return Look::Unseen;
         }
         let bond = self.graph.bond_angstrom;
-        let (mut disorder, mut deep) = (0, true);
+        let (mut disorder, mut deep, mut beside) = (0, true, false);
         for (column, square) in self.near.within(place, VACUUM_BONDS * bond) {
             deep = false;
             match crystal_of[column] {
                 Some(crystal) if crystal == self.crystal => {}
                 Some(_) if square < (1.05 * bond).powi(2) => return Look::Foreign,
-                Some(_) => {}
-                None => disorder += usize::from(square < (1.9 * bond).powi(2)),
+                Some(_) => beside |= square < (BESIDE_BONDS * bond).powi(2),
+                None => disorder += usize::from(square < (BESIDE_BONDS * bond).powi(2)),
             }
         }
-        if disorder >= DISORDER { Look::Foreign } else { Look::Open { deep } }
+        if disorder >= DISORDER { Look::Foreign } else { Look::Open { deep, beside } }
     }
 
     /// Gives columns of no crystal to the sites of a gap that they are nearest to, nearest pairs first.

@@ -243,7 +243,7 @@ pub struct Edge {
     pub end_angstrom: [f64; 2],
     /// Length along the edge.
     pub length_nm: f64,
-    /// Direction from start to end.
+    /// Direction from start to end, of straight pieces that of the crystal's lattice.
     pub direction_rad: f64,
     /// The columns that have lost bonds on it, in order.
     pub columns: Vec<usize>,
