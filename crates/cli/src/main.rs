@@ -43,6 +43,10 @@ enum Command {
     Demo(commands::demo::DemoArguments),
     /// Find the atomic columns in micrographs.
     Detect(commands::detect::DetectArguments),
+    /// Find the exit wave, the focus and the lens from a focal series.
+    Reconstruct(Box<commands::reconstruct::ReconstructArguments>),
+//    /// Estimate defocus and astigmatism from the rings in an image's power spectrum.
+//    Optics(commands::optics::OpticsArguments),
     /// Follow a movie: which sites are filled when, how often they switch, what moves.
     Track(commands::track::TrackArguments),
     /// Check a result of `track` by simulated movies like the one analysed.
@@ -77,6 +81,8 @@ fn main() -> ExitCode {
         Command::Score(arguments) => commands::score::run(arguments, &terminal),
         Command::Demo(arguments) => commands::demo::run(arguments, &terminal),
         Command::Detect(arguments) => commands::detect::run(arguments, &terminal),
+        Command::Reconstruct(arguments) => commands::reconstruct::run(*arguments, &terminal),
+//        Command::Optics(arguments) => commands::optics::run(arguments, &terminal),
         Command::Track(arguments) => commands::track::run(arguments, &terminal),
         Command::Twin(arguments) => commands::twin::run(arguments, &terminal),
         Command::Compare(arguments) => commands::compare::run(arguments, &terminal),

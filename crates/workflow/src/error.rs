@@ -7,6 +7,8 @@ use atomlens_formats::FormatError;
 use atomlens_report::ReportError;
 use atomlens_simulate::SimulateError;
 
+use crate::series::SeriesError;
+
 /// A job that ended early.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -94,6 +96,9 @@ pub enum WorkflowError {
         /// What was found, what was expected, what to do.
         reason: String,
     },
+    /// Images that make no focal series, or none that can be used.
+    #[error(transparent)]
+    Series(Box<SeriesError>),
     /// A model's card is wrong.
     #[error("{}: {reason}", path.display())]
     Card {
@@ -251,6 +256,12 @@ pub struct OutsideRange {
     pub estimate: String,
 }
 
+impl From<SeriesError> for WorkflowError {
+    fn from(error: SeriesError) -> WorkflowError {
+        WorkflowError::Series(Box::new(error))
+    }
+}
+
 impl WorkflowError {
     /// The exit code of the program, as the README documents them.
     pub fn exit_code(&self) -> u8 {
@@ -276,6 +287,7 @@ impl WorkflowError {
             | WorkflowError::TooSmall { .. }
             | WorkflowError::NothingDetected { .. }
             | WorkflowError::NoMovie { .. }
+            | WorkflowError::Series(_)
             | WorkflowError::UnknownModel { .. }
             | WorkflowError::UnknownRecipe { .. }
             | WorkflowError::Read { .. }

@@ -4,18 +4,28 @@ use std::path::PathBuf;
 
 use atomlens_workflow::WorkflowError;
 use atomlens_workflow::detect::{DetectSettings, PixelSizeFrom, run as detect};
+use atomlens_workflow::series::SeriesSettings;
+use atomlens_workflow::series::detect::{SeriesDetectSettings, run as detect_series};
 use clap::Args;
 
+use super::series::{FocusArguments, folder_beside};
+use super::{positive, setting};
 use crate::terminal::Terminal;
 
 /// Options of `atomlens detect`.
 #[derive(Debug, Args)]
 pub(crate) struct DetectArguments {
-    /// Micrographs or movies, as microscopes and their programs write them (`atomlens info FILE` shows what is in one).
+    /// Micrographs or movies, as microscopes and their programs write them (`atomlens info FILE` shows what is in one); with
+    /// --focal-series one stack, several files of one image each in the order of their focus, or several stacks.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// A model that comes with the program (metal-particles, single-layers) or the folder of one that you trained;
-    /// chosen by the lattice in the image if left out.
+    /// See the images together as a focal series: species with their probabilities, and defects.
+    #[arg(long)]
+    focal_series: bool,
+    #[command(flatten)]
+    focus: FocusArguments,
+    /// A model that comes with the program (metal-particles, single-layers; layer-series for focal series) or the folder of
+    /// one that you trained; chosen by the lattice in the image if left out.
     #[arg(long)]
     model: Option<String>,
     /// Distance between pixels in nm; from the file, or else from the lattice in the image, if left out.
@@ -24,6 +34,9 @@ pub(crate) struct DetectArguments {
     /// What the image shows, such as Au, CeO2, graphene or MoS2: where the file states no pixel size, this lattice tells it.
     #[arg(long)]
     lattice: Option<String>,
+    /// Energy of the electrons, which helps to lay the images of a focal series on one another; from the file if left out.
+    #[arg(long, value_parser = positive, allow_negative_numbers = true, requires = "focal_series")]
+    energy_kev: Option<f64>,
     /// Smallest probability of a column that is reported; the model's own, which gives the best F1, if left out.
     #[arg(long)]
     probability: Option<f64>,
@@ -41,11 +54,14 @@ pub(crate) struct DetectArguments {
 
 /// Runs `atomlens detect`.
 pub(crate) fn run(arguments: DetectArguments, terminal: &Terminal) -> Result<(), WorkflowError> {
-    let out = arguments.out.unwrap_or_else(|| {
-        let first = &arguments.files[0];
-        let stem = first.file_stem().unwrap_or_default().to_string_lossy();
-        first.with_file_name(format!("{stem}_columns"))
-    });
+    if arguments.focal_series {
+        return run_on_series(arguments, terminal);
+    }
+    if arguments.focus.defocus_step_angstrom.is_some() || arguments.focus.defocus_angstrom.is_some() {
+        let expected = "--focal-series beside it: single images are looked at whatever their focus is";
+        return Err(setting("the focus", "given without --focal-series", expected));
+    }
+    let out = arguments.out.unwrap_or_else(|| folder_beside(&arguments.files[0], "columns"));
     let settings = DetectSettings {
         files: arguments.files,
         model: arguments.model,
@@ -80,5 +96,60 @@ pub(crate) fn run(arguments: DetectArguments, terminal: &Terminal) -> Result<(),
     }
     text += &format!("report: {}", summary.report.display());
     terminal.answer(&text, &summary);
+    Ok(())
+}
+
+/// Runs `atomlens detect --focal-series`.
+fn run_on_series(arguments: DetectArguments, terminal: &Terminal) -> Result<(), WorkflowError> {
+    if arguments.resume {
+        let expected = "a new folder: a focal series takes seconds";
+        return Err(setting("--resume", "given with --focal-series", expected));
+    }
+    let out = arguments.out.unwrap_or_else(|| folder_beside(&arguments.files[0], "columns"));
+    let settings = SeriesDetectSettings {
+        series: SeriesSettings {
+            files: arguments.files,
+            pixel_size_nm: arguments.pixel_size_nm,
+            lattice: arguments.lattice,
+            defocus_angstrom: arguments.focus.defocus_angstrom,
+            defocus_step_angstrom: arguments.focus.defocus_step_angstrom,
+        },
+        model: arguments.model,
+        energy_kev: arguments.energy_kev,
+        probability: arguments.probability,
+        onnxruntime: arguments.onnxruntime,
+        out,
+    };
+    let summary = detect_series(&settings, terminal.context())?;
+    let mut text = String::new();
+    for series in &summary.series {
+        let total: usize = series.columns.iter().map(|count| count.columns).sum();
+        let by_species: Vec<String> =
+            series.columns.iter().map(|count| format!("{} {}", count.columns, count.species)).collect();
+        text += &format!(
+            "{}: {total} columns ({}) from {} images; {:.5} nm a pixel; model {}\n",
+            series.series,
+            by_species.join(", "),
+            series.images.len(),
+            series.pixel_size_nm,
+            series.model
+        );
+        for count in series.sheet.iter().flat_map(|sheet| &sheet.counts).filter(|count| count.expected >= 0.5) {
+            text += &format!(
+                "  {}: {:.1} ± {:.1}, {:.4} per nm² ({:.4} to {:.4})\n",
+                count.kind.label(),
+                count.expected,
+                count.expected_sigma,
+                count.per_nm2,
+                count.per_nm2_low,
+                count.per_nm2_high
+            );
+        }
+        for warning in &series.warnings {
+            text += &format!("  warning: {warning}\n");
+        }
+        text += &format!("  report: {}\n", series.report.display());
+    }
+    terminal.answer(text.trim_end(), &summary);
     Ok(())
 }

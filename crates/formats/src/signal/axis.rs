@@ -40,6 +40,12 @@ impl Axis {
         (pitch.is_finite() && pitch > 0.0).then_some(pitch)
     }
 
+    /// Place of an element in nm; `None` if the unit is no length.
+    pub fn place_nm(&self, index: usize) -> Option<f64> {
+        let place = (self.offset + self.scale * index as f64) * nanometres(&self.unit)?;
+        place.is_finite().then_some(place)
+    }
+
     /// Distance between elements in seconds, likewise.
     pub fn pitch_s(&self) -> Option<f64> {
         let unit = match self.unit.trim() {
@@ -88,6 +94,9 @@ mod tests {
             assert_eq!(pitch(0.25, unit), None, "{unit}");
         }
         assert_eq!(pitch(-1.0, "nm"), None);
+        let focus = |unit: &str| Axis::navigation("defocus", 3).calibrated(-5.0, 10.0, unit).place_nm(2);
+        assert_eq!((focus("nm"), focus("um"), focus("")), (Some(0.0), Some(0.0), None));
+        assert_eq!(Axis::navigation("defocus", 3).calibrated(-5.0, 1.0, "Å").place_nm(1), Some(-0.4));
         assert_eq!(pitch(f64::NAN, "nm"), None);
     }
 }

@@ -29,7 +29,7 @@ pub fn candidates(asked: Option<&str>) -> Result<Vec<(String, Model)>, WorkflowE
             for name in Model::names() {
                 all.push((name.to_owned(), Model::find(name)?));
             }
-            all.retain(|(_, model)| model.card.frames == 1);
+            all.retain(|(_, model)| model.card.frames == 1 && model.network.architecture().image_channels == 1);
             Ok(all)
         }
     }

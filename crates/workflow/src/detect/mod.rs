@@ -9,7 +9,7 @@ pub(crate) mod journal;
 pub mod look;
 pub mod pixel_size;
 pub(crate) mod source;
-mod structure;
+pub(crate) mod structure;
 pub mod tables;
 mod write;
 

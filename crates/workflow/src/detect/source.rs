@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use atomlens_formats::FormatError;
-use atomlens_formats::signal::{self, Acquisition, Signal};
+use atomlens_formats::signal::{self, Acquisition, Axis, Signal};
 use ndarray::Array2;
 
 use crate::WorkflowError;
@@ -52,6 +52,12 @@ impl Source {
     /// What is known of the recording.
     pub fn acquisition(&self) -> &Acquisition {
         &self.signal.acquisition
+    }
+
+    /// The axis along which the images of a stack follow one another; of several, the fastest.
+    pub fn axis_before_image(&self) -> Option<&Axis> {
+        let [.., axis, _, _] = self.signal.axes.as_slice() else { return None };
+        Some(axis)
     }
 
     /// A frame with what is not a number replaced by the mean of the rest, and how many pixels that were.

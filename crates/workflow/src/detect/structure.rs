@@ -12,7 +12,7 @@ use crate::train::folder::write_bytes;
 ///
 /// # Errors
 /// If it cannot be written.
-pub(super) fn write(path: &Path, columns: &[DetectedColumn], elements: &[String]) -> Result<(), WorkflowError> {
+pub(crate) fn write(path: &Path, columns: &[DetectedColumn], elements: &[String]) -> Result<(), WorkflowError> {
     let mut text = String::new();
     let _ = writeln!(text, "{}", columns.len());
     let _ = writeln!(
@@ -37,7 +37,7 @@ pub(super) fn write(path: &Path, columns: &[DetectedColumn], elements: &[String]
 
 /// The element that stands for each species: the species itself where it is one, else what the lattice says, else `X`,
 /// which ASE reads as an unknown atom.
-pub(super) fn elements(species: &[String], lattice: Option<&str>) -> Vec<String> {
+pub(crate) fn elements(species: &[String], lattice: Option<&str>) -> Vec<String> {
     let known = |symbol: &str| symbol.parse::<atomlens_core::Element>().is_ok();
     // MoS2 -> Mo and S; Au -> Au.
     let parts: Vec<String> = lattice.map(symbols).unwrap_or_default();

@@ -14,7 +14,7 @@ use atomlens_network::onnx::network_to_onnx;
 use atomlens_network::{Network, network_from_bytes, network_to_bytes};
 
 pub use self::card::{Accuracy, ModelCard, ModelRange, SeriesRange, SpeciesAccuracy, TrainingFacts};
-pub(crate) use self::page::page;
+pub(crate) use self::page::{page, reliability_bins};
 use crate::WorkflowError;
 use crate::train::folder::write_bytes;
 

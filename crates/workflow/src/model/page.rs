@@ -1,5 +1,6 @@
 //! A model's card as part of a report's page.
 
+use atomlens_analysis::reliability::ProbabilityReliability;
 use atomlens_report::benchmark::{ReliabilityBin, reliability_plot};
 use atomlens_report::html;
 
@@ -44,16 +45,7 @@ pub(crate) fn page(card: &ModelCard) -> html::ModelCard {
         })
         .collect();
     let header = ["Dose (e/Å²)", "Images", "Precision", "Recall", "F1", "Median position error (pm)"];
-    let bins: Vec<ReliabilityBin> = card
-        .probability_reliability
-        .bins
-        .iter()
-        .map(|bin| ReliabilityBin {
-            mean_probability: bin.stated,
-            detections: bin.observed.count,
-            columns: bin.observed.hits,
-        })
-        .collect();
+    let bins = reliability_bins(&card.probability_reliability);
     let figures = if bins.is_empty() {
         Vec::new()
     } else {
@@ -70,4 +62,14 @@ pub(crate) fn page(card: &ModelCard) -> html::ModelCard {
         }],
         figures,
     }
+}
+
+/// Stated against observed probabilities, as pages take them.
+pub(crate) fn reliability_bins(reliability: &ProbabilityReliability) -> Vec<ReliabilityBin> {
+    let bin = |bin: &atomlens_analysis::reliability::ReliabilityBin| ReliabilityBin {
+        mean_probability: bin.stated,
+        detections: bin.observed.count,
+        columns: bin.observed.hits,
+    };
+    reliability.bins.iter().map(bin).collect()
 }
