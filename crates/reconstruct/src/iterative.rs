@@ -82,6 +82,8 @@ impl Settings {
 pub struct Progress {
     /// Steps taken.
     pub iteration: usize,
+    /// Steps that there will be at most.
+    pub most_iterations: usize,
     /// The function that is minimised, a pixel and image.
     pub value: f64,
 }
@@ -147,8 +149,10 @@ pub fn reconstruct(
     let pixels = series.images.len() as f64;
     let mut done = 0;
     let stopped = std::cell::Cell::new(false);
+    let most_iterations = std::cell::Cell::new(0);
     let mut ask = |done: usize, value: f64| {
-        stopped.set(stopped.get() || !go_on(Progress { iteration: done, value: value / pixels }));
+        let progress = Progress { iteration: done, most_iterations: most_iterations.get(), value: value / pixels };
+        stopped.set(stopped.get() || !go_on(progress));
         !stopped.get()
     };
 
@@ -159,6 +163,8 @@ pub fn reconstruct(
     // The wave is found shortly with every lens that may be right, and the lens with the likeliest wave is taken.
     let candidates = work.search.anywhere(&work.modes(Choice::Strongest, &vec![Complex::default(); first.len()], None));
     let several = candidates.len() > 1;
+    let rounds = if several { candidates.len() * ROUNDS_TO_CHOOSE } else { 1 } + ROUNDS;
+    most_iterations.set(rounds * STEPS_BETWEEN + settings.most_iterations);
     let mut best: Option<(f64, Vec<Complex<f32>>, FoundLens)> = None;
     for candidate in candidates {
         let (mut phase, mut found) = (first.clone(), candidate);
