@@ -19,6 +19,7 @@ mod phase_object;
 mod posterior;
 mod prepare;
 pub mod series;
+pub mod thon;
 
 pub use align::{AlignSettings, Alignment, LensHypothesis, Moved, align, aligned};
 pub use camera::{CameraEstimate, estimate_camera, estimate_camera_of_image};
@@ -27,3 +28,4 @@ pub use iterative::{Progress, Reconstruction, Settings, reconstruct};
 pub use lens::{Estimate, LensEstimate, LensPrior};
 pub use posterior::WavePrior;
 pub use series::FocalSeries;
+pub use thon::{OtherDefocus, ThonEstimate, ThonSettings, estimate_optics};
