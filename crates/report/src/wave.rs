@@ -159,7 +159,7 @@ mod tests {
         let phase = Array2::from_shape_fn((40, 30), |(y, x)| (x * y) as f32 / 1000.0);
         let drawing = wave_drawing(phase.view(), phase.view(), 0.1).unwrap();
         let file = drawing.to_svg("wave");
-        for words in ["Phase (rad)", "Amplitude (vacuum 1)", "0.5 nm"] {
+        for words in ["Phase (rad)", "Amplitude (vacuum 1)", "50 pm"] {
             assert!(file.contains(words), "{words}");
         }
         assert!(residual_map(phase.view(), 0.1).ends() == (-4.0, 4.0));

@@ -58,9 +58,9 @@ kinds.species = (view) => {
       if (defects?.checked) for (const name of [...new Set(sites.map((site) => site.name))]) {
         const site = sites.find((site) => site.name === name);
         const count = sites.filter((site) => site.name === name).length;
-        const pen = [["#000", 0.62], [site.colour, 0.34]];
+        const pen = [["#000", 4], [site.colour, 2]];
         view.symbol(name + " " + count, outlines[site.mark].flatMap((outline) => pen.map(([stroke, width]) =>
-          view.shape("polyline", { points: outline.map((p) => p.join(",")).join(" "), "stroke-width": 9 * width, stroke }))));
+          view.shape("polyline", { points: outline.map((p) => p.join(",")).join(" "), "stroke-width": width, stroke }))));
       }
       if (lines?.checked) for (const { name, colour, dashed } of data.lineNames) {
         view.entry(name, "stroke", { borderTop: "4px " + (dashed ? "dashed " : "solid ") + colour });

@@ -12,7 +12,9 @@ use atomlens_report::{
 };
 use ndarray::Array2;
 
-const HOSTILE: &str = "</script><img onerror=\"x\" src='y'> & {{ name }} \u{1}";
+use page_checks::{HOSTILE, assert_self_contained, assert_well_nested};
+
+mod page_checks;
 
 /// Sites on a square lattice that switch as often as their class says.
 struct Movie {
@@ -111,24 +113,13 @@ fn rates(class: &str) -> ClassRates {
 
 /// A page asks for nothing from elsewhere, and what it was given as text is text.
 fn assert_sound(page: &str) {
-    assert!(page.contains("default-src 'none'"));
-    for part in ["http://", "https://", "url(", "@import", "<link", "<iframe", "<object", "fetch(", "<img onerror"] {
-        assert!(!page.contains(part), "{part}");
-    }
-    for name in [" src=\"", " href=\""] {
-        for value in page.split(name).skip(1) {
-            assert!(value.starts_with("data:") || value.starts_with('#'), "{name}{}", &value[..40.min(value.len())]);
-        }
-    }
-    for element in ["table", "section", "figure", "div", "svg", "g", "ul", "script"] {
-        let opened = page.matches(&format!("<{element}>")).count() + page.matches(&format!("<{element} ")).count();
-        assert_eq!(opened, page.matches(&format!("</{element}>")).count(), "{element}");
-    }
+    assert_self_contained(page);
+    assert_well_nested(page);
+    assert!(!page.contains("<img onerror"));
 }
 
 fn data_of(page: &str) -> serde_json::Value {
-    let rest = page.split("data-role=\"data\">").nth(1).expect("a viewer");
-    serde_json::from_str(rest.split("</script>").next().unwrap()).unwrap()
+    page_checks::data_of(page).into_iter().next().expect("a viewer")
 }
 
 fn map_site(x: f64, y: f64, value: Estimate) -> MapSite {
