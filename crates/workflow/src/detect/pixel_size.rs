@@ -35,6 +35,11 @@ pub struct PixelSize {
 }
 
 impl PixelSize {
+    /// Whether pixels are as long as they are wide.
+    pub fn is_even(&self) -> bool {
+        (self.angstrom.0 / self.angstrom.1 - 1.0).abs() < 1e-4
+    }
+
     /// In words.
     pub fn source(&self) -> String {
         match self.from {

@@ -2,11 +2,12 @@
 //!
 //! In the folder: `columns.csv`, `columns.parquet`, `report.html`, `settings.json`; for each file, in a folder of its
 //! name where there are several: `overlay.png` and `overlay.svg` of its first frame, `confidence.tif`, and its columns as
-//! extended XYZ.
+//! extended XYZ. An image of a sheet has the tables of its defects besides, and `species_map.png` and `.svg`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use atomlens_analysis::defects::{DefectSettings, SheetColumns, find_defects};
 use atomlens_analysis::lattice::known::KnownLattice;
 use atomlens_analysis::lattice::spacing::{ColumnPlace, fit_lattice};
 use atomlens_core::DetectedColumn;
@@ -15,7 +16,7 @@ use atomlens_formats::{Frames, PixelData, write_frames};
 use atomlens_report::html::{
     DetectionReport, FileReport, FramePicture, FrameReport, SpacingCheck, largest_side_px, picture_step,
 };
-use atomlens_report::{Overlay, overlay::ColourBy};
+use atomlens_report::{Overlay, SpeciesMap, overlay::ColourBy};
 use ndarray::{Array2, Array4, Axis, stack};
 
 use super::choose::Choice;
@@ -27,6 +28,7 @@ use super::{DetectSettings, structure};
 use crate::WorkflowError;
 use crate::model;
 use crate::provenance::Provenance;
+use crate::series::detect::{Rows, drawn, missed_share, write_defects};
 use crate::table::write_tables;
 
 /// The most that `confidence.tif` may hold; further frames of a movie are left out of it.
@@ -253,6 +255,44 @@ impl FileWriter {
         let elements = structure::elements(species, lattice);
         structure::write(&self.folder.join("columns.xyz"), columns, &elements)?;
         self.check_lattice(columns);
+        if self.report.frames_in_file == 1 && self.pixel_size.is_even() {
+            self.sheet(frame, columns)?;
+        }
+        Ok(())
+    }
+
+    /// The defects of an image of a sheet: tables, a map, and a line in the report. Columns that are no honeycomb are no sheet.
+    fn sheet(&mut self, frame: &Array2<f32>, columns: &[DetectedColumn]) -> Result<(), WorkflowError> {
+        let card = &self.choice.model.card;
+        let pixel = self.pixel_size.angstrom.0;
+        let (ny, nx) = frame.dim();
+        let seen = SheetColumns {
+            columns,
+            species: &card.species,
+            species_probabilities: None,
+            field_angstrom: [[0.0, 0.0], [(nx - 1) as f64 * pixel, (ny - 1) as f64 * pixel]],
+            missed_share: missed_share(card),
+            column_probability_at: None,
+        };
+        let Ok(sheet) = find_defects(&seen, &DefectSettings::default()) else { return Ok(()) };
+        let rows = Rows { file: &self.report.name, frame: 0, pixel_angstrom: pixel, species: &card.species };
+        write_defects(&self.folder, &sheet, rows)?;
+        let defects = drawn(&sheet, columns, &card.species);
+        let map = SpeciesMap::new(frame.view(), pixel, columns, &card.species).defects(&defects);
+        map.write_png(self.folder.join("species_map.png"))?;
+        map.write_svg(self.folder.join("species_map.svg"))?;
+        let counted = sheet.summary.counts.iter().filter(|count| count.expected >= 0.5).map(|count| {
+            format!(
+                "{} {:.1} ± {:.1} ({:.4} per nm²)",
+                count.kind.label(),
+                count.expected,
+                count.expected_sigma,
+                count.per_nm2
+            )
+        });
+        let counted: Vec<String> = counted.collect();
+        let found = if counted.is_empty() { "none".to_owned() } else { counted.join("; ") };
+        self.report.facts.push(("Defects of the sheet".to_owned(), found));
         Ok(())
     }
 

@@ -9,7 +9,8 @@ mod pages;
 mod tables;
 mod write;
 
-pub(crate) use self::pages::facts;
+pub(crate) use self::pages::{drawn, facts};
+pub(crate) use self::tables::{Rows, write_defects};
 
 use std::path::PathBuf;
 
@@ -336,7 +337,7 @@ fn name_by(columns: &mut [DetectedColumn], species: &Array2<f64>) {
 }
 
 /// The share of columns that a model misses, by its card.
-fn missed_share(card: &ModelCard) -> f64 {
+pub(crate) fn missed_share(card: &ModelCard) -> f64 {
     let all = card.accuracy.iter().find(|accuracy| accuracy.is_of_all_doses());
     all.and_then(|accuracy| accuracy.recall).map_or(0.0, |recall| (1.0 - recall).clamp(0.0, 1.0))
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use atomlens_analysis::defects::{self, Defect, DefectKind, EdgeKind, SheetDefects, Sublattice};
+use atomlens_core::DetectedColumn;
 use atomlens_report::html::{Confusion, DefectCount, FocalSeriesReport, SeriesFacts, SpeciesAccuracy, Warning};
 use atomlens_report::{Defects, Edge, EdgeDirection, Estimate, GrainBoundary, RingDefect, SiteDefect, SiteKind};
 use ndarray::Axis;
@@ -116,10 +117,9 @@ fn count(count: &defects::KindCount) -> DefectCount {
     }
 }
 
-/// The defects as maps and pages draw them.
-pub(super) fn defects(found: &Found<'_>) -> Defects {
-    let Some(sheet) = &found.sheet else { return Defects::default() };
-    let drawn = Drawn { sheet, found, species: &found.choice.model.card.species };
+/// The defects of a sheet as maps and pages draw them.
+pub(crate) fn drawn(sheet: &SheetDefects, columns: &[DetectedColumn], species: &[String]) -> Defects {
+    let drawn = Drawn { sheet, columns, species };
     Defects {
         sites: sheet.defects.iter().filter_map(|defect| drawn.site(defect)).collect(),
         rings: drawn.rings(),
@@ -130,7 +130,7 @@ pub(super) fn defects(found: &Found<'_>) -> Defects {
 
 struct Drawn<'a> {
     sheet: &'a SheetDefects,
-    found: &'a Found<'a>,
+    columns: &'a [DetectedColumn],
     species: &'a [String],
 }
 
@@ -179,7 +179,7 @@ impl Drawn<'_> {
     }
 
     fn place(&self, column: usize) -> Option<[f64; 2]> {
-        self.found.columns.get(column).map(|column| [column.x_angstrom, column.y_angstrom])
+        self.columns.get(column).map(|column| [column.x_angstrom, column.y_angstrom])
     }
 
     fn edge(&self, edge: &defects::Edge) -> Edge {

@@ -141,20 +141,20 @@ pub struct CountRow {
     pub fraction_high: Option<f64>,
 }
 
-/// What the rows of one series share.
+/// What the rows of one series or image share.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rows<'a> {
-    pub(super) file: &'a str,
-    pub(super) frame: u64,
-    pub(super) pixel_angstrom: f64,
-    pub(super) species: &'a [String],
+pub(crate) struct Rows<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) frame: u64,
+    pub(crate) pixel_angstrom: f64,
+    pub(crate) species: &'a [String],
 }
 
 /// Writes the tables of defects into a folder.
 ///
 /// # Errors
 /// If one cannot be written.
-pub(super) fn write_defects(folder: &Path, sheet: &SheetDefects, rows: Rows<'_>) -> Result<(), WorkflowError> {
+pub(crate) fn write_defects(folder: &Path, sheet: &SheetDefects, rows: Rows<'_>) -> Result<(), WorkflowError> {
     let numbered = |row: usize| row as u64;
     write_tables(folder, "defects", || {
         Ok(Box::new(sheet.defects.iter().enumerate().map(move |(id, defect)| Ok(rows.defect(numbered(id), defect)))))

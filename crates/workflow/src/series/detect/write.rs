@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use atomlens_formats::{Frames, write_frames};
-use atomlens_report::SpeciesMap;
+use atomlens_report::{Defects, SpeciesMap};
 
 use super::tables::{Rows, write_defects, write_species};
 use super::{Found, OneSeries, SeriesDetectSettings, SeriesDetectSummary, SpeciesCount, pages};
@@ -79,7 +79,8 @@ impl<'a> Folder<'a> {
         let cell = 2.0 * card.pixel_size_angstrom;
         let map = Frames { data: found.map.view().into(), pixel_x_angstrom: cell, pixel_y_angstrom: cell };
         write_frames(&folder.join("confidence.tif"), &map)?;
-        let defects = pages::defects(found);
+        let sheet = found.sheet.as_ref();
+        let defects = sheet.map_or_else(Defects::default, |sheet| pages::drawn(sheet, &found.columns, &card.species));
         let background = found.placed.image(found.placed.reference);
         let picture = SpeciesMap::new(background, pixel, &found.columns, &card.species).defects(&defects);
         picture.write_png(folder.join("species_map.png"))?;
