@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub const BANDS_PER_ANGSTROM: [f64; 11] = [0.04, 0.1, 0.2, 0.3, 0.42, 0.56, 0.75, 1.0, 1.4, 1.9, 2.5];
 
 /// Edge of the tiles whose spectra are averaged, in pixels.
-const TILE: usize = 256;
+const TILE: usize = 128;
 
 /// Most tiles that are looked at, along each direction.
 const TILES: usize = 4;

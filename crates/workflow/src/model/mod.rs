@@ -50,7 +50,7 @@ macro_rules! bundled {
 }
 
 /// All of them; the first is taken where nothing speaks for another.
-const BUNDLED: [Bundled; 2] = [bundled!("metal-particles"), bundled!("single-layers")];
+const BUNDLED: [Bundled; 3] = [bundled!("metal-particles"), bundled!("single-layers"), bundled!("layer-series")];
 
 impl Model {
     /// Names of the models that are built in.
