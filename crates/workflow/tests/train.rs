@@ -88,3 +88,52 @@ fn a_model_to_begin_with_must_have_the_same_network() {
     assert!(error.to_string().contains("--from"), "{error}");
     assert_eq!(error.exit_code(), 2);
 }
+
+/// What a user writes for a material that no model knows: focal series, columns by their elements, and the wave.
+const OTHER_MATERIAL: &str = r#"
+    name = "telluride"
+    description = "MoTe2 in focal series"
+    labels = { columns = ["Mo", "Te2", "Te"] }
+    wave = true
+    missing_image_fraction = 0.5
+    field_px = 64
+    images_per_wave = 2
+    pixel_size_angstrom = 0.15
+    [focal_series]
+    images = 3
+    step_angstrom = 50
+    [[part]]
+    recipe = "layer-dichalcogenide"
+    weight = 1
+    [part.change]
+    image.pixels = 90
+    specimen.body.material = "MoTe2"
+"#;
+
+#[test]
+fn one_recipe_makes_a_network_for_focal_series_of_another_material() {
+    let folder = tempfile::tempdir().unwrap();
+    // A network of single images and other species to begin with.
+    let first = folder.path().join("first");
+    let mut of_single_images = settings(&first);
+    of_single_images.mixture = Mixture::bundled("single-layers").unwrap();
+    of_single_images.recipe.schedule.field_px = Some(64);
+    stopped_after(&of_single_images, 1);
+    let card = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/single-layers/card.toml"));
+    std::fs::write(first.join("card.toml"), card.unwrap()).unwrap();
+
+    let mut settings = settings(&folder.path().join("series"));
+    settings.mixture = Mixture::parse(OTHER_MATERIAL, &|_| None).unwrap();
+    settings.recipe.schedule.field_px = None;
+    settings.from = Some(first.display().to_string());
+    stopped_after(&settings, 2);
+    let bytes = std::fs::read(settings.out.join("weights.safetensors")).unwrap();
+    let network = atomlens_network::network_from_bytes(&bytes).unwrap();
+    let architecture = network.architecture();
+    assert_eq!((architecture.image_channels, architecture.species, architecture.wave), (3, 3, true));
+    let curves = std::fs::read_to_string(settings.out.join("curves.csv")).unwrap();
+    let mut lines = curves.lines();
+    let column = lines.next().unwrap().split(',').position(|name| name == "loss_wave").unwrap();
+    let last: f64 = lines.last().unwrap().split(',').nth(column).unwrap().parse().unwrap();
+    assert!(last.is_finite() && last > 0.0, "{last}");
+}
