@@ -282,6 +282,50 @@ fn vacancies_survive_scatter_missed_columns_and_mistaken_species() {
     assert!(lost * 200 <= sites, "{lost} of {sites}");
 }
 
+#[test]
+fn species_that_look_alike_are_told_by_their_sites() {
+    // Two values are measured of each column, by which the species are 1.6 standard deviations apart.
+    let centres = [DVec2::ZERO, DVec2::new(1.6, 0.0), DVec2::new(0.8, 3.2)];
+    let shares = [0.4, 0.4, 0.2];
+    let normal = Normal::new(0.0, 1.0).unwrap();
+    let (mut before, mut after, mut columns) = (0, 0, 0);
+    for (number, sheet) in reference().iter().enumerate() {
+        let mut random = SeedPath::new(8).index(number as u64).stream();
+        let mut table = Array2::zeros((sheet.columns.len(), 3));
+        for (mut row, column) in table.outer_iter_mut().zip(&sheet.columns) {
+            let value = centres[column.species] + DVec2::new(normal.sample(&mut random), normal.sample(&mut random));
+            for (at, centre) in centres.into_iter().enumerate() {
+                row[at] = shares[at] * (-0.5 * value.distance_squared(centre)).exp();
+            }
+            row /= row.sum();
+        }
+        let species = names(&MOS2);
+        let input = SheetColumns {
+            columns: &sheet.columns,
+            species: &species,
+            species_probabilities: Some(table.view()),
+            field_angstrom: [[0.0; 2], [sheet.side; 2]],
+            missed_share: 0.0,
+            column_probability_at: None,
+        };
+        let found = refine_sheet(&input, &shares, &DefectSettings::default(), &ShareSettings::default()).unwrap();
+        assert!(found.converged && found.sites.iter().all(Option::is_some));
+        for (column, truth) in sheet.columns.iter().enumerate() {
+            let home = if truth.species == 0 { Sublattice::Metal } else { Sublattice::Chalcogen };
+            assert_eq!(found.sites[column].unwrap().sublattice, home, "{number}: {column}");
+            let row = table.row(column);
+            before += usize::from((0..3).any(|other| row[other] > row[truth.species]));
+            after += usize::from(found.species[column] != truth.species);
+            columns += 1;
+        }
+        let mut renamed = sheet.columns.clone();
+        found.apply(&mut renamed);
+        assert!(renamed.iter().zip(&found.species).all(|(column, &species)| column.species == species));
+    }
+    println!("{before} of {columns} columns mistaken before, {after} after");
+    assert!(before * 10 >= columns && after * 25 <= columns, "{before} {after} {columns}");
+}
+
 /// Columns of a layer of ours in a field of view that the sheet covers, and its side.
 fn layer(recipe: &str, side: f64, seed: u64) -> (Vec<DetectedColumn>, Vec<String>) {
     let settings = toml::from_str(recipe).unwrap();

@@ -36,8 +36,9 @@ pub(super) fn count(
     area_nm2: f64,
     sites: Option<usize>,
 ) -> KindCount {
-    let expected: f64 = probabilities.iter().sum();
-    let doubt: f64 = probabilities.iter().map(|p| p * (1.0 - p)).sum();
+    // Nothing at all adds up to -0.
+    let expected = probabilities.iter().sum::<f64>().max(0.0);
+    let doubt = probabilities.iter().map(|p| p * (1.0 - p)).sum::<f64>().max(0.0);
     // One unit of the count that has this spread.
     let unit = if expected > 0.0 { (expected + doubt) / expected } else { 1.0 };
     let [low, high] = poisson_interval(expected / unit);

@@ -170,24 +170,10 @@ const SMALLEST_SHARE: f64 = 0.2;
 /// # Errors
 /// [`DefectError`] where the columns are no sheet's, or what is known of them does not fit together.
 pub fn find_defects(input: &SheetColumns<'_>, settings: &DefectSettings) -> Result<SheetDefects, DefectError> {
-    check(input, settings)?;
+    let Sheet { chemistry, graph, lattices, survey } = Sheet::of(input, settings)?;
     let columns = input.columns;
-    let chemistry = Chemistry::of(input)?;
-    let places: Vec<DVec2> = columns.iter().map(|column| DVec2::new(column.x_angstrom, column.y_angstrom)).collect();
-    let too_few = DefectError::TooFewColumns { found: columns.len(), needed: FEWEST_COLUMNS };
-    let bond_angstrom = bond_length_angstrom(&places)
-        .filter(|&length| length > 0.0 && columns.len() >= FEWEST_COLUMNS)
-        .ok_or(too_few)?;
-    let graph = BondGraph::new(places.clone(), bond_angstrom, |_| true);
-    let threefold =
-        (0..columns.len()).filter(|&column| graph.threefold(column).is_some_and(|order| order.length() > 0.5));
-    let found = threefold.count();
-    if (found as f64) < SMALLEST_SHARE * columns.len() as f64 {
-        return Err(DefectError::NoHoneycomb { found, columns: columns.len() });
-    }
-
-    let lattices = crystals::find(&graph, &chemistry, settings.smallest_crystal_columns);
-    let survey = Survey::of(&lattices, &graph, input, settings);
+    let bond_angstrom = graph.bond_angstrom;
+    let places = graph.places.clone();
     let sites = survey.sites(&chemistry, input, settings);
     let hosts = kinds::hosts(&lattices, &chemistry);
     let off_site = kinds::off_site(&graph, columns, &survey);
@@ -235,6 +221,38 @@ pub fn find_defects(input: &SheetColumns<'_>, settings: &DefectSettings) -> Resu
     };
     let bonds = graph.pairs();
     Ok(SheetDefects { summary, defects: all, edges, boundaries, sites, bonds, rings: listed_rings })
+}
+
+/// The columns of a sheet, sorted into crystals.
+struct Sheet {
+    chemistry: Chemistry,
+    graph: BondGraph,
+    lattices: Vec<Lattice>,
+    survey: Survey,
+}
+
+impl Sheet {
+    fn of(input: &SheetColumns<'_>, settings: &DefectSettings) -> Result<Sheet, DefectError> {
+        check(input, settings)?;
+        let columns = input.columns;
+        let chemistry = Chemistry::of(input)?;
+        let places: Vec<DVec2> =
+            columns.iter().map(|column| DVec2::new(column.x_angstrom, column.y_angstrom)).collect();
+        let too_few = DefectError::TooFewColumns { found: columns.len(), needed: FEWEST_COLUMNS };
+        let bond_angstrom = bond_length_angstrom(&places)
+            .filter(|&length| length > 0.0 && columns.len() >= FEWEST_COLUMNS)
+            .ok_or(too_few)?;
+        let graph = BondGraph::new(places, bond_angstrom, |_| true);
+        let threefold =
+            (0..columns.len()).filter(|&column| graph.threefold(column).is_some_and(|order| order.length() > 0.5));
+        let found = threefold.count();
+        if (found as f64) < SMALLEST_SHARE * columns.len() as f64 {
+            return Err(DefectError::NoHoneycomb { found, columns: columns.len() });
+        }
+        let lattices = crystals::find(&graph, &chemistry, settings.smallest_crystal_columns);
+        let survey = Survey::of(&lattices, &graph, input, settings);
+        Ok(Sheet { chemistry, graph, lattices, survey })
+    }
 }
 
 impl DefectSettings {

@@ -95,6 +95,19 @@ impl Survey {
         survey
     }
 
+    /// Crystal and site of each column.
+    pub(super) fn site_of_columns(&self, columns: usize) -> Vec<Option<(usize, Index)>> {
+        let mut sites = vec![None; columns];
+        for (crystal, surveyed) in self.crystals.iter().enumerate() {
+            for (&index, &state) in &surveyed.states {
+                if let State::Filled(column) = state {
+                    sites[column] = Some((crystal, index));
+                }
+            }
+        }
+        sites
+    }
+
     /// The sites of the sheet, by crystal and index; vacuum and the like are none.
     pub(super) fn sites(
         &self,
