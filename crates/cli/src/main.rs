@@ -45,8 +45,8 @@ enum Command {
     Detect(commands::detect::DetectArguments),
     /// Find the exit wave, the focus and the lens from a focal series.
     Reconstruct(Box<commands::reconstruct::ReconstructArguments>),
-//    /// Estimate defocus and astigmatism from the rings in an image's power spectrum.
-//    Optics(commands::optics::OpticsArguments),
+    /// Estimate defocus and astigmatism from the rings in an image's power spectrum.
+    Optics(commands::optics::OpticsArguments),
     /// Follow a movie: which sites are filled when, how often they switch, what moves.
     Track(commands::track::TrackArguments),
     /// Check a result of `track` by simulated movies like the one analysed.
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => commands::demo::run(arguments, &terminal),
         Command::Detect(arguments) => commands::detect::run(arguments, &terminal),
         Command::Reconstruct(arguments) => commands::reconstruct::run(*arguments, &terminal),
-//        Command::Optics(arguments) => commands::optics::run(arguments, &terminal),
+        Command::Optics(arguments) => commands::optics::run(arguments, &terminal),
         Command::Track(arguments) => commands::track::run(arguments, &terminal),
         Command::Twin(arguments) => commands::twin::run(arguments, &terminal),
         Command::Compare(arguments) => commands::compare::run(arguments, &terminal),

@@ -15,6 +15,7 @@ pub mod exit_wave;
 pub mod image;
 pub mod info;
 pub mod model;
+pub mod optics;
 pub mod provenance;
 pub mod recipes;
 pub mod reconstruct;

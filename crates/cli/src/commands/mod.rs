@@ -9,7 +9,7 @@ pub(crate) mod detect;
 pub(crate) mod exit_wave;
 pub(crate) mod image;
 pub(crate) mod info;
-//pub(crate) mod optics;
+pub(crate) mod optics;
 pub(crate) mod raw;
 pub(crate) mod recipe;
 pub(crate) mod reconstruct;
