@@ -124,8 +124,12 @@ fn run_on_series(arguments: DetectArguments, terminal: &Terminal) -> Result<(), 
     let mut text = String::new();
     for series in &summary.series {
         let total: usize = series.columns.iter().map(|count| count.columns).sum();
-        let by_species: Vec<String> =
-            series.columns.iter().map(|count| format!("{} {}", count.columns, count.species)).collect();
+        let by_species: Vec<String> = series
+            .columns
+            .iter()
+            .filter(|count| count.columns > 0)
+            .map(|count| format!("{} {}", count.columns, count.species))
+            .collect();
         text += &format!(
             "{}: {total} columns ({}) from {} images; {:.5} nm a pixel; model {}\n",
             series.series,

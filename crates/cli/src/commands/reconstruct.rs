@@ -80,12 +80,7 @@ pub(crate) fn run(arguments: ReconstructArguments, terminal: &Terminal) -> Resul
     for series in &summary.series {
         text += &format!(
             "{}: wave of {} x {} pixels of {:.5} nm from {} images, {}\n",
-            series.series,
-            series.size_px.0,
-            series.size_px.1,
-            series.pixel_size_nm,
-            series.images,
-            series.how
+            series.series, series.size_px.0, series.size_px.1, series.pixel_size_nm, series.images, series.how
         );
         for image in &series.defocus {
             text += &format!("  {image}\n");

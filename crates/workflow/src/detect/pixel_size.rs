@@ -59,6 +59,8 @@ const POSSIBLE_ANGSTROM: (f64, f64) = (0.05, 0.35);
 const AROUND: f64 = 0.08;
 /// The lattice contradicts a stated pixel size from this deviation on; below, tilt, strain and lens distortion may do it.
 const CONTRADICTION: f64 = 0.03;
+/// A lattice fits no worse than another from this share of its score on.
+const AS_GOOD: f64 = 0.8;
 /// The file and the user contradict each other from this deviation on.
 const FILE_AGAINST_USER: f64 = 0.02;
 
@@ -89,7 +91,7 @@ pub fn find(
     }
     if let Some(stated) = user.or(file) {
         let around = (stated.0 * (1.0 - AROUND), stated.0 * (1.0 + AROUND));
-        let estimate = spectrum.ok().and_then(|spectrum| estimate_from_spectrum(&spectrum, lattices, around).ok());
+        let estimate = spectrum.ok().and_then(|spectrum| agreeing(&spectrum, lattices, around, stated.0));
         if let Some(estimate) = &estimate {
             let deviation = estimate.pixel_angstrom / stated.0 - 1.0;
             if deviation.abs() > CONTRADICTION && !estimate.is_ambiguous() {
@@ -120,4 +122,26 @@ pub fn find(
         estimate: Some(estimate),
         warnings,
     })
+}
+
+/// What the lattice says near a stated pixel size. Lattices that differ in size alone, such as those of MoS2 and MoSe2, fit alike at different
+/// pixel sizes: one that agrees with what is stated is taken where another fits no worse.
+fn agreeing(
+    spectrum: &Spectrum,
+    lattices: &[KnownLattice],
+    around: (f64, f64),
+    stated_angstrom: f64,
+) -> Option<PixelSizeEstimate> {
+    let best = estimate_from_spectrum(spectrum, lattices, around).ok()?;
+    let agrees = |pixel_angstrom: f64| (pixel_angstrom / stated_angstrom - 1.0).abs() <= CONTRADICTION;
+    if agrees(best.pixel_angstrom) {
+        return Some(best);
+    }
+    let as_good =
+        |found: &PixelSizeEstimate| agrees(found.pixel_angstrom) && found.best.score >= AS_GOOD * best.best.score;
+    let alone = lattices.iter().filter_map(|lattice| {
+        estimate_from_spectrum(spectrum, std::slice::from_ref(lattice), around).ok().filter(as_good)
+    });
+    let nearest = alone.max_by(|one, other| one.best.score.total_cmp(&other.best.score));
+    Some(nearest.unwrap_or(best))
 }

@@ -83,7 +83,8 @@ pub struct OpticsRow {
 
 impl OpticsRow {
     fn new(file: &str, frame: u64, found: &ThonEstimate) -> OpticsRow {
-        let known = |value: f64, digits: i32| found.has_rings.then(|| rounded(value, digits)).filter(|value| value.is_finite());
+        let known =
+            |value: f64, digits: i32| found.has_rings.then(|| rounded(value, digits)).filter(|value| value.is_finite());
         let other = found.others.first();
         OpticsRow {
             file: file.to_owned(),
@@ -110,7 +111,9 @@ impl OpticsRow {
             return "no rings: something amorphous must be in the field".to_owned();
         };
         let of_astigmatism = self.astigmatism_sigma_nm.map_or_else(String::new, |sigma| format!(" ± {sigma:.2}"));
-        format!("defocus {defocus:.2} ± {sigma:.2} nm, astigmatism {astigmatism:.2}{of_astigmatism} nm at {azimuth:.0}°")
+        format!(
+            "defocus {defocus:.2} ± {sigma:.2} nm, astigmatism {astigmatism:.2}{of_astigmatism} nm at {azimuth:.0}°"
+        )
     }
 }
 
@@ -183,7 +186,11 @@ impl OpticsSettings {
         if (x / y - 1.0).abs() > 0.01 {
             return Err(SeriesError::Unusable {
                 name: source.name.clone(),
-                reason: format!("pixels are {:.5} x {:.5} nm: expected even ones; bin or resample the image", 0.1 * x, 0.1 * y),
+                reason: format!(
+                    "pixels are {:.5} x {:.5} nm: expected even ones; bin or resample the image",
+                    0.1 * x,
+                    0.1 * y
+                ),
             }
             .into());
         }

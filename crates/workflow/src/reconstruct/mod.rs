@@ -10,11 +10,12 @@ mod optics_file;
 mod pages;
 mod write;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use atomlens_analysis::lattice::known::KnownLattice;
 use atomlens_reconstruct::iterative::{self, Progress, Reconstruction, Settings};
-use atomlens_reconstruct::{CameraEstimate, Estimate, LensPrior};
+use atomlens_reconstruct::{CameraEstimate, Estimate, FocalSeries, LensPrior};
 use atomlens_simulate::FocalSpread;
 use ndarray::Array2;
 use num_complex::Complex32;
@@ -109,6 +110,14 @@ pub struct OneWave {
     /// What the user should know.
     pub warnings: Vec<String>,
 }
+
+/// Standard deviation, in angstrom, of the focus that the alignment finds, and of its spherical aberration.
+const FOCUS_SIGMA_ANGSTROM: f64 = 20.0;
+const CS_SIGMA_ANGSTROM: f64 = 5e4;
+/// Side of the square that a phase is compared with, so that holes of the specimen and its edges do not count.
+const NEIGHBOURHOOD_ANGSTROM: f64 = 6.0;
+/// A phase of this skewness has holes, not peaks.
+const HOLES: f64 = -1.0;
 
 /// Fewest images that the iterative solution needs.
 const FEWEST_ITERATIVE: usize = 2;
@@ -260,7 +269,8 @@ impl Job<'_> {
         let found = self.iterate(placed, seen.as_ref())?;
         let optics = optics_file::refined(placed, &found, method, energy_kev, &self.settings.lens);
         if found.stopped {
-            warnings.push(format!("stopped after {} iterations: the wave is what was reached by then", found.iterations));
+            warnings
+                .push(format!("stopped after {} iterations: the wave is what was reached by then", found.iterations));
         } else if !found.converged {
             warnings.push(format!(
                 "the solution had not settled after {} iterations; give more with --iterations",
@@ -279,13 +289,11 @@ impl Job<'_> {
     }
 
     /// The iterative solution, begun with a wave if there is one.
-    fn iterate(
-        &self,
-        placed: &Placed,
-        start: Option<&Array2<Complex32>>,
-    ) -> Result<Reconstruction, WorkflowError> {
+    fn iterate(&self, placed: &Placed, start: Option<&Array2<Complex32>>) -> Result<Reconstruction, WorkflowError> {
+        let mut lens = self.settings.lens.prior();
+        let series = begun_with_alignment(placed, &mut lens);
         let mut settings = Settings {
-            lens: self.settings.lens.prior(),
+            lens,
             camera: placed.camera.clone(),
             shift_angstrom: Some(placed.alignment.shift_angstrom.clone()),
             ..Settings::default()
@@ -304,9 +312,13 @@ impl Job<'_> {
             progress.done(step.iteration as u64);
             !self.context.is_cancelled()
         };
-        iterative::reconstruct(&placed.series, &settings, start, &mut go_on).map_err(|source| {
-            SeriesError::Unusable { name: placed.name.clone(), reason: source.to_string() }.into()
-        })
+        let found = iterative::reconstruct(&series, &settings, start, &mut go_on);
+        let found =
+            found.map_err(|source| SeriesError::Unusable { name: placed.name.clone(), reason: source.to_string() })?;
+        if !found.stopped {
+            check_phase(placed, &found)?;
+        }
+        Ok(found)
     }
 
     /// Makes the folder when there is something to put into it.
@@ -364,6 +376,64 @@ impl Job<'_> {
     }
 }
 
+/// The series with the focus that the alignment found, where only steps are known, and the lens that it found as a beginning.
+fn begun_with_alignment<'a>(placed: &'a Placed, lens: &mut LensPrior) -> Cow<'a, FocalSeries> {
+    let (false, Some(best)) = (placed.series.defocus_is_absolute, placed.alignment.hypotheses.first()) else {
+        return Cow::Borrowed(&placed.series);
+    };
+    if lens.c30_angstrom.sigma > 0.0 {
+        lens.c30_angstrom = Estimate::new(best.cs_angstrom, CS_SIGMA_ANGSTROM);
+    }
+    lens.focus_sigma_angstrom = FOCUS_SIGMA_ANGSTROM;
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    // The steps stay those that were stated: how far they may be off is a matter of the prior.
+    let offset = mean(&best.defocus_angstrom) - mean(&placed.series.defocus_angstrom);
+    let defocus_angstrom = placed.series.defocus_angstrom.iter().map(|defocus| defocus + offset).collect();
+    Cow::Owned(FocalSeries { defocus_angstrom, defocus_is_absolute: true, ..placed.series.clone() })
+}
+
+/// Refuses a wave whose phase has holes where atoms are: that of the opposite steps of focus, which explains the images as well.
+fn check_phase(placed: &Placed, found: &Reconstruction) -> Result<(), WorkflowError> {
+    let phase = found.wave.mapv(|value| f64::from(value.arg()));
+    let half = (0.5 * NEIGHBOURHOOD_ANGSTROM / placed.series.pixel_angstrom).ceil() as usize;
+    let skewness = skewness(above_surroundings(&phase, half).into_iter());
+    if skewness > HOLES {
+        return Ok(());
+    }
+    Err(placed.wrong_sign(format!(
+        "the wave's phase has holes where atoms are (skewness {skewness:.1}), and atoms advance it"
+    )))
+}
+
+/// What stands out of the mean of the square of `2 half + 1` pixels around, where that lies within.
+fn above_surroundings(values: &Array2<f64>, half: usize) -> Vec<f64> {
+    let (ny, nx) = values.dim();
+    let mut sums = Array2::zeros((ny + 1, nx + 1));
+    for ((y, x), value) in values.indexed_iter() {
+        sums[[y + 1, x + 1]] = value + sums[[y, x + 1]] + sums[[y + 1, x]] - sums[[y, x]];
+    }
+    let side = 2 * half + 1;
+    let count = (side * side) as f64;
+    let mut out = Vec::new();
+    for y in half..ny.saturating_sub(half) {
+        for x in half..nx.saturating_sub(half) {
+            let (top, left, below, right) = (y - half, x - half, y + half + 1, x + half + 1);
+            let sum = sums[[below, right]] - sums[[top, right]] - sums[[below, left]] + sums[[top, left]];
+            out.push(values[[y, x]] - sum / count);
+        }
+    }
+    out
+}
+
+/// Third moment over the cube of the standard deviation.
+fn skewness(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let count = values.clone().count().max(1) as f64;
+    let mean = values.clone().sum::<f64>() / count;
+    let moment = |power: i32| values.clone().map(|value| (value - mean).powi(power)).sum::<f64>() / count;
+    let variance = moment(2);
+    if variance > 0.0 { moment(3) / variance.powf(1.5) } else { 0.0 }
+}
+
 /// Standard deviation of what the alignment leaves, in angstrom: a few times what it states, which is of noise alone.
 fn shift_sigma_angstrom(stated: &[f64]) -> f64 {
     let largest = stated.iter().copied().filter(|sigma| sigma.is_finite()).fold(0.0, f64::max);
@@ -394,6 +464,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn peaks_and_holes_have_opposite_skewness() {
+        let peaks = (0..100).map(|index| if index % 20 == 0 { 1.0 } else { 0.0 });
+        assert!((skewness(peaks.clone()) - 4.129).abs() < 0.01);
+        let ramp = Array2::from_shape_fn((9, 12), |(y, x)| 3.0 * y as f64 - 2.0 * x as f64);
+        let flat = above_surroundings(&ramp, 2);
+        assert!(flat.len() == 5 * 8 && flat.iter().all(|value| value.abs() < 1e-9));
+        assert!((skewness(peaks.clone()) + skewness(peaks.map(|value| -value))).abs() < 1e-9);
+    }
+
+    #[test]
     fn what_the_user_knows_of_the_lens_is_held() {
         let lens = Lens {
             cs_um: Some(-12.0),
@@ -403,7 +483,9 @@ mod tests {
         };
         let prior = lens.prior();
         assert_eq!(prior.c30_angstrom, Estimate::new(-1.2e5, 0.0));
-        assert!(prior.twofold_angstrom[0].value.abs() < 1e-12 && (prior.twofold_angstrom[1].value - 10.0).abs() < 1e-12);
+        assert!(
+            prior.twofold_angstrom[0].value.abs() < 1e-12 && (prior.twofold_angstrom[1].value - 10.0).abs() < 1e-12
+        );
         assert!(prior.focal_spread_angstrom.sigma > 0.0);
         let spread = Lens { focal_spread_angstrom: Some(20.0), ..Lens::default() }.prior().focal_spread_angstrom;
         assert!((spread.value - 20.0 / 2.0_f64.sqrt()).abs() < 1e-9 && spread.sigma == 0.0);

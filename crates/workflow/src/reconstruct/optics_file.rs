@@ -31,7 +31,11 @@ impl Found {
 
     /// What the iterative solution found or held.
     fn of(estimate: Estimate, factor: f64) -> Found {
-        if estimate.sigma == 0.0 { Found::held(estimate.value, factor) } else { Found::refined(estimate.value, estimate.sigma, factor) }
+        if estimate.sigma == 0.0 {
+            Found::held(estimate.value, factor)
+        } else {
+            Found::refined(estimate.value, estimate.sigma, factor)
+        }
     }
 
     /// A value that was held, in another unit.
@@ -121,7 +125,11 @@ impl OpticsFile {
     }
 }
 
-fn images(placed: &Placed, defocus: impl Fn(usize) -> Found, residual_rms: impl Fn(usize) -> Option<f64>) -> Vec<ImageOptics> {
+fn images(
+    placed: &Placed,
+    defocus: impl Fn(usize) -> Found,
+    residual_rms: impl Fn(usize) -> Option<f64>,
+) -> Vec<ImageOptics> {
     let alignment = &placed.alignment;
     let of_image = |(index, facts): (usize, &crate::series::ImageFacts)| ImageOptics {
         image: facts.number,
@@ -154,7 +162,8 @@ pub(super) fn first_estimate(placed: &Placed, energy_kev: f64) -> OpticsFile {
         left_out: placed.left_out.clone(),
         reference_image: placed.facts[placed.reference].number,
         astigmatism_nm: best.map_or(unknown, |best| Found::refined(best.c12_angstrom, f64::INFINITY, NM)),
-        astigmatism_azimuth_degree: best.map_or(unknown, |best| Found::refined(best.phi12_rad.to_degrees(), f64::INFINITY, 1.0)),
+        astigmatism_azimuth_degree: best
+            .map_or(unknown, |best| Found::refined(best.phi12_rad.to_degrees(), f64::INFINITY, 1.0)),
         cs_um: best.map_or(unknown, |best| Found::refined(best.cs_angstrom, f64::INFINITY, UM)),
         focal_spread_nm: None,
         blur_nm: None,

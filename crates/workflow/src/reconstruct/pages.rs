@@ -31,9 +31,11 @@ pub(super) fn write(
     let optics = &solution.optics;
     let focus: Vec<(f64, Option<f64>)> =
         optics.images.iter().map(|image| (image.defocus_nm.value, image.defocus_nm.sigma)).collect();
-    let residuals = solution.residuals.iter().zip(&optics.images).filter_map(|((_, sigmas), image)| {
-        Some(Residual { sigmas: sigmas.view(), rms: image.residual_rms? })
-    });
+    let residuals = solution
+        .residuals
+        .iter()
+        .zip(&optics.images)
+        .filter_map(|((_, sigmas), image)| Some(Residual { sigmas: sigmas.view(), rms: image.residual_rms? }));
     let report = ReconstructionReport {
         title: format!("Exit wave: {}", placed.name),
         program: format!("atomlens {}", env!("CARGO_PKG_VERSION")),
@@ -76,7 +78,11 @@ fn values(optics: &OpticsFile) -> Vec<OpticsValue> {
     values.push(value("Its azimuth", optics.astigmatism_azimuth_degree, "°"));
     values.push(value("Spherical aberration", optics.cs_um, "µm"));
     let spreads = [("Focal spread", optics.focal_spread_nm), ("Blur before counting", optics.blur_nm)];
-    values.extend(spreads.into_iter().filter_map(|(name, found)| Some(value(&format!("{name} (standard deviation)"), found?, "nm"))));
+    values.extend(
+        spreads
+            .into_iter()
+            .filter_map(|(name, found)| Some(value(&format!("{name} (standard deviation)"), found?, "nm"))),
+    );
     values
 }
 
@@ -128,7 +134,10 @@ fn method(solution: &Solution, optics: &OpticsFile) -> Vec<String> {
 fn can(optics: &OpticsFile) -> Vec<String> {
     let mut sentences = Vec::new();
     if let Some(sigma) = optics.phase_sigma_rad {
-        sentences.push(format!("Differences of phase of {:.3} rad and more between pixels stand out of the noise.", 3.0 * sigma));
+        sentences.push(format!(
+            "Differences of phase of {:.3} rad and more between pixels stand out of the noise.",
+            3.0 * sigma
+        ));
     }
     let residuals: Vec<f64> = optics.images.iter().filter_map(|image| image.residual_rms).collect();
     if let Some(worst) = residuals.iter().copied().reduce(f64::max) {
@@ -152,7 +161,10 @@ fn cannot(placed: &Placed, optics: &OpticsFile) -> Vec<String> {
         );
     }
     if optics.method == Method::Network {
-        sentences.push("A network knows layers like those that it was trained on, and may see them where there is another.".to_owned());
+        sentences.push(
+            "A network knows layers like those that it was trained on, and may see them where there is another."
+                .to_owned(),
+        );
     }
     sentences
 }

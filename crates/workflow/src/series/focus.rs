@@ -113,8 +113,7 @@ fn of_files(images: &[Where<'_>]) -> Result<Focus, String> {
     }
     // An image without a focus stands where its neighbour does; it is never used.
     let defocus_angstrom: Vec<f64> = known.iter().map(|value| -10.0 * (value.unwrap_or(first) - first)).collect();
-    let steps: Vec<String> =
-        known.iter().flatten().map(|value| format!("{:.1}", -10.0 * (value - first))).collect();
+    let steps: Vec<String> = known.iter().flatten().map(|value| format!("{:.1}", -10.0 * (value - first))).collect();
     let note = format!(
         "defocus from the files, whose negative values are taken as underfocus: {} angstrom from the first image on; give \
          --defocus-step-angstrom if the instrument counts otherwise",

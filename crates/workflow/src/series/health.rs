@@ -53,7 +53,15 @@ mod tests {
         // Single electrons on a camera that counts them.
         let counted = good.mapv(|value| if value > 80.0 { 1.0 } else { 0.0 });
         assert_eq!(fault(&counted, 0), None);
-        let few = good.mapv(|value| if value > 98.0 { 2.0 } else if value > 85.0 { 1.0 } else { 0.0 });
+        let few = good.mapv(|value| {
+            if value > 98.0 {
+                2.0
+            } else if value > 85.0 {
+                1.0
+            } else {
+                0.0
+            }
+        });
         assert_eq!(fault(&few, 0), None);
     }
 }

@@ -125,9 +125,7 @@ impl SeriesFiles {
                 images: frames(stack),
             }
             .into()),
-            (Some(single), None) if parts.len() == 1 => {
-                Err(SeriesError::OneImage { path: single.path.clone() }.into())
-            }
+            (Some(single), None) if parts.len() == 1 => Err(SeriesError::OneImage { path: single.path.clone() }.into()),
             (_, None) => Ok(vec![SeriesFiles::of_single_images(parts, settings)?]),
             (None, Some(_)) => {
                 let mut series = Vec::new();
@@ -135,10 +133,12 @@ impl SeriesFiles {
                     match part.source {
                         Ok(source) => series.extend(SeriesFiles::of_stack(part.path, source, settings)?),
                         // Every stack is a series; what cannot be opened is for the user to take away.
-                        Err(_) => return Err(Source::open(&part.path).err().unwrap_or(WorkflowError::Read {
-                            path: part.path,
-                            reason: "it changed while it was read".to_owned(),
-                        })),
+                        Err(_) => {
+                            return Err(Source::open(&part.path).err().unwrap_or(WorkflowError::Read {
+                                path: part.path,
+                                reason: "it changed while it was read".to_owned(),
+                            }));
+                        }
                     }
                 }
                 Ok(series)
@@ -166,11 +166,7 @@ impl SeriesFiles {
     }
 
     /// The series of a stack: one, or one for each frame of a movie.
-    fn of_stack(
-        path: PathBuf,
-        source: Source,
-        settings: &SeriesSettings,
-    ) -> Result<Vec<SeriesFiles>, WorkflowError> {
+    fn of_stack(path: PathBuf, source: Source, settings: &SeriesSettings) -> Result<Vec<SeriesFiles>, WorkflowError> {
         let along_focus = source.axis_before_image().map_or(1, |axis| axis.size as u64).max(1);
         let series = source.frames() / along_focus;
         if along_focus == 1 {

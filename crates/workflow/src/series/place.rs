@@ -110,8 +110,7 @@ pub(crate) fn place(
             .map_err(|source| images.reconstruct(source))?;
         let camera = estimate_camera(&series).ok();
         let settings = AlignSettings { cs_angstrom, ..AlignSettings::default() };
-        let alignment =
-            align(&series, camera.as_ref(), &settings).map_err(|source| images.reconstruct(source))?;
+        let alignment = align(&series, camera.as_ref(), &settings).map_err(|source| images.reconstruct(source))?;
         if let Some((place, score)) = stranger(&alignment) {
             stack.remove(place);
             images.leave_out(place, format!("it does not show what the others show (correlation {score:.2})"));
@@ -171,27 +170,27 @@ fn check_sign(images: &FocalImages, series: &FocalSeries, alignment: &Alignment)
     if !alignment.steps_contradicted {
         return Ok(());
     }
-    // As the user gave them: in the order of the files, not of the focus.
-    let mut by_number: Vec<(usize, f64)> =
+    let evidence = format!(
+        "with the focus running the other way the {} images agree better, by {:.2} of their common power",
+        series.len(),
+        alignment.reversal
+    );
+    let of_images: Vec<(usize, f64)> =
         images.images.iter().map(|image| (image.number, image.defocus_angstrom)).collect();
-    by_number.sort_by_key(|(number, _)| *number);
-    let (first, last) = (by_number[0], by_number[by_number.len() - 1]);
+    Err(wrong_sign(&images.name, of_images, images.focus_from, evidence))
+}
+
+/// The error; images are numbers and defocus.
+fn wrong_sign(name: &str, mut images: Vec<(usize, f64)>, from: FocusFrom, evidence: String) -> WorkflowError {
+    // As the user gave them: in the order of the files, not of the focus.
+    images.sort_by_key(|(number, _)| *number);
+    let (first, last) = (images[0], images[images.len() - 1]);
     let step_angstrom = (last.1 - first.1) / (last.0 - first.0).max(1) as f64;
-    let advice = match images.focus_from {
-        FocusFrom::User => "--defocus-angstrom with the values in the opposite order".to_owned(),
+    let advice = match from {
+        FocusFrom::User => "--defocus-angstrom with all signs changed".to_owned(),
         FocusFrom::UserStep | FocusFrom::Files => format!("--defocus-step-angstrom={:.4}", -step_angstrom),
     };
-    Err(SeriesError::WrongSign {
-        name: images.name.clone(),
-        step_angstrom,
-        evidence: format!(
-            "with the focus running the other way the {} images agree better, by {:.2} of their common power",
-            series.len(),
-            alignment.reversal
-        ),
-        advice,
-    }
-    .into())
+    SeriesError::WrongSign { name: name.to_owned(), step_angstrom, evidence, advice }.into()
 }
 
 impl Placed {
@@ -201,7 +200,8 @@ impl Placed {
     /// Images of which nobody knows where they lie.
     pub(crate) fn aligned(&self) -> Result<Array3<f32>, WorkflowError> {
         let moved = aligned(&self.series, &self.alignment);
-        let moved = moved.map_err(|source| SeriesError::Unusable { name: self.name.clone(), reason: source.to_string() })?;
+        let moved =
+            moved.map_err(|source| SeriesError::Unusable { name: self.name.clone(), reason: source.to_string() })?;
         Ok(moved.series.images)
     }
 
@@ -240,6 +240,13 @@ impl Placed {
                 left_out: String::new(),
             })
             .collect()
+    }
+
+    /// The error that the focus runs the other way.
+    pub(crate) fn wrong_sign(&self, evidence: String) -> WorkflowError {
+        let numbers = self.facts.iter().map(|image| image.number);
+        let images = numbers.zip(self.series.defocus_angstrom.iter().copied()).collect();
+        wrong_sign(&self.name, images, self.focus_from, evidence)
     }
 
     /// An image by its index.

@@ -38,7 +38,8 @@ pub(super) fn can(found: &Found<'_>) -> Vec<String> {
 /// What cannot.
 pub(super) fn cannot(found: &Found<'_>) -> Vec<String> {
     let mut sentences = vec![
-        "A column's species is one of those that the model knows; another element is given to the likest of them.".to_owned(),
+        "A column's species is one of those that the model knows; another element is given to the likest of them."
+            .to_owned(),
         "Which of the two layers of a pair lacks its atom cannot be told from images along the beam.".to_owned(),
     ];
     match &found.sheet {

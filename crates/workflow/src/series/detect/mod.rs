@@ -139,8 +139,7 @@ pub fn run(settings: &SeriesDetectSettings, context: &Context) -> Result<SeriesD
     let total = all.len() as u64;
     context.progress.begin(total, "series");
     let library = settings.onnxruntime.as_deref();
-    let onnx =
-        library.map(|library| OnnxNetwork::new(library, &choice.model.network, context.threads)).transpose()?;
+    let onnx = library.map(|library| OnnxNetwork::new(library, &choice.model.network, context.threads)).transpose()?;
     let job = Job { settings, choice: &choice, onnx: onnx.as_ref() };
     let mut folder = Folder::new(settings, &provenance, all.len());
     for (number, series) in all.iter().enumerate() {
@@ -329,7 +328,8 @@ fn refined(sheet: &SheetColumns<'_>, card: &ModelCard) -> Option<Array2<f64>> {
 /// Gives every column its likeliest species.
 fn name_by(columns: &mut [DetectedColumn], species: &Array2<f64>) {
     for (column, row) in columns.iter_mut().zip(species.outer_iter()) {
-        let likeliest = row.iter().copied().enumerate().max_by(|one, other| one.1.total_cmp(&other.1).then(other.0.cmp(&one.0)));
+        let likeliest =
+            row.iter().copied().enumerate().max_by(|one, other| one.1.total_cmp(&other.1).then(other.0.cmp(&one.0)));
         if let Some((species, probability)) = likeliest.filter(|(_, probability)| *probability > 0.0) {
             (column.species, column.species_probability) = (species, probability);
         }

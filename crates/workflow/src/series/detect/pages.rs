@@ -81,10 +81,7 @@ pub(crate) fn facts(placed: &Placed) -> SeriesFacts {
     let acquisition = placed.source.acquisition();
     let mut facts = vec![
         ("Format".to_owned(), placed.source.format.to_owned()),
-        (
-            "Places".to_owned(),
-            format!("on the pixels of image {}", placed.facts[placed.reference].number),
-        ),
+        ("Places".to_owned(), format!("on the pixels of image {}", placed.facts[placed.reference].number)),
     ];
     let mut fact = |name: &str, value: Option<String>| facts.extend(value.map(|value| (name.to_owned(), value)));
     fact("Voltage", acquisition.voltage_kv.map(|value| format!("{value} kV")));

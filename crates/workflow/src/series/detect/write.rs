@@ -33,7 +33,7 @@ impl<'a> Folder<'a> {
     pub(super) fn new(
         settings: &'a SeriesDetectSettings,
         provenance: &'a Provenance<SeriesDetectSettings>,
-            series: usize,
+        series: usize,
     ) -> Folder<'a> {
         let (rows, refused, done) = (Vec::new(), Vec::new(), Vec::new());
         Folder { settings, provenance, several: series > 1, entered: false, rows, refused, done }
@@ -121,7 +121,12 @@ fn summary(found: &Found<'_>, report: PathBuf) -> OneSeries {
         species: name.clone(),
         columns: found.columns.iter().filter(|column| column.species == index).count(),
         expected: crate::table::rounded(
-            found.columns.iter().zip(found.species.column(index)).map(|(column, share)| column.probability * share).sum(),
+            found
+                .columns
+                .iter()
+                .zip(found.species.column(index))
+                .map(|(column, share)| column.probability * share)
+                .sum(),
             2,
         ),
     };
