@@ -14,16 +14,28 @@ use super::{DefectKind, KindCount};
 /// One tail of 95 %.
 const TAIL: f64 = 0.025;
 
+/// Below this count the lower limit is 0 to thirty digits.
+const LEAST_COUNT: f64 = 0.05;
+/// Above this count the approximation of E. B. Wilson and M. M. Hilferty (*Proc. Natl. Acad. Sci.* 17, 684 (1931)) is right to 1e-4, and the
+/// inverse of the incomplete gamma function is not certain to settle.
+const LARGE_COUNT: f64 = 100.0;
+/// Standard deviations of a normal distribution beyond which lies [`TAIL`].
+const TAIL_SIGMAS: f64 = 1.959_963_985;
+
 /// Limits of 95 % of the mean of a Poisson count; the count need not be whole.
 pub fn poisson_interval(count: f64) -> [f64; 2] {
-    let low = if count > 0.0 { invgammp(TAIL, count) } else { 0.0 };
-    [low, invgammp(1.0 - TAIL, count + 1.0)]
+    if count > LARGE_COUNT {
+        let at = |a: f64, sigmas: f64| a * (1.0 - 1.0 / (9.0 * a) + sigmas / (3.0 * a.sqrt())).powi(3);
+        return [at(count, -TAIL_SIGMAS), at(count + 1.0, TAIL_SIGMAS)];
+    }
+    let low = if count > LEAST_COUNT { invgammp(TAIL, count) } else { 0.0 };
+    [low, invgammp(1.0 - TAIL, count.max(0.0) + 1.0)]
 }
 
 /// Limits of 95 % of a proportion; neither number need be whole. 0 to 1 without trials.
 pub fn proportion_interval(successes: f64, trials: f64) -> [f64; 2] {
     let failures = (trials - successes).max(0.0);
-    let low = if successes > 0.0 { invbetai(TAIL, successes, failures + 1.0) } else { 0.0 };
+    let low = if successes > LEAST_COUNT { invbetai(TAIL, successes, failures + 1.0) } else { 0.0 };
     let high = if failures > 0.0 { invbetai(1.0 - TAIL, successes + 1.0, failures) } else { 1.0 };
     [low, high]
 }
@@ -74,6 +86,13 @@ mod tests {
         near(poisson_interval(1.0), [0.0253, 5.572], 5e-4);
         near(poisson_interval(10.0), [4.795, 18.390], 5e-4);
         near(poisson_interval(50.0), [37.111, 65.919], 5e-4);
+        // 100.001 is beyond the exact ones; 81.363 and 121.627 are those of 100.
+        near(poisson_interval(100.0), [81.363, 121.627], 5e-3);
+        near(poisson_interval(100.001), [81.364, 121.628], 2e-2);
+        for count in [1e-300, 1e-9, 0.01, 0.06, 99.9, 1e4, 1e9] {
+            let [low, high] = poisson_interval(count);
+            assert!(low <= count && count < high, "{count}: {low} {high}");
+        }
     }
 
     #[test]

@@ -408,7 +408,7 @@ fn check_phase(placed: &Placed, found: &Reconstruction) -> Result<(), WorkflowEr
 /// What stands out of the mean of the square of `2 half + 1` pixels around, where that lies within.
 fn above_surroundings(values: &Array2<f64>, half: usize) -> Vec<f64> {
     let (ny, nx) = values.dim();
-    let mut sums = Array2::zeros((ny + 1, nx + 1));
+    let mut sums = Array2::<f64>::zeros((ny + 1, nx + 1));
     for ((y, x), value) in values.indexed_iter() {
         sums[[y + 1, x + 1]] = value + sums[[y, x + 1]] + sums[[y + 1, x]] - sums[[y, x]];
     }

@@ -317,12 +317,12 @@ fn series_of(card: &ModelCard) -> SeriesRange {
 fn refined(sheet: &SheetColumns<'_>, card: &ModelCard) -> Option<Array2<f64>> {
     let trained = &card.species_accuracy.as_ref()?.share;
     let settings = ShareSettings::default();
-    let by_site = refine_sheet(sheet, trained, &DefectSettings::default(), &settings);
-    let all = || {
-        let groups = vec![0; sheet.columns.len()];
-        refine_species(sheet.species_probabilities?, trained, &groups, &settings).ok()
-    };
-    by_site.ok().or_else(all).map(|refined| refined.probabilities)
+    if let Ok(by_site) = refine_sheet(sheet, trained, &DefectSettings::default(), &settings) {
+        return Some(by_site.probabilities);
+    }
+    let groups = vec![0; sheet.columns.len()];
+    let all = refine_species(sheet.species_probabilities?, trained, &groups, &settings).ok()?;
+    Some(all.probabilities)
 }
 
 /// Gives every column its likeliest species.
