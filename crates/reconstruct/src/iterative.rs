@@ -12,12 +12,13 @@ use ndarray::{Array2, Array3};
 use num_complex::Complex;
 use serde::{Deserialize, Serialize};
 
+use crate::align::{AlignSettings, align};
 use crate::camera::{CameraEstimate, estimate_camera};
-use crate::forward::wave_of;
+use crate::forward::{over_frequencies, wave_of};
 use crate::lens::{Estimate, LensEstimate, LensPrior, LensState};
 use crate::minimise::{Ended, minimise};
 use crate::phase_object::{Choice, FREQUENCIES_PER_ANGSTROM, FoundLens, LensSearch, Modes};
-use crate::posterior::{Posterior, WavePrior, pairwise, power_shape};
+use crate::posterior::{Posterior, SlowChanges, WavePrior, pairwise, power_shape};
 use crate::prepare::Prepared;
 use crate::{FocalSeries, ReconstructError};
 
@@ -124,6 +125,9 @@ const ROUNDS: usize = 2;
 /// Fraction of the amplitude by which linear imaging is off, before and after the images were freed from what is not linear.
 const MODEL_ERROR: [f64; 2] = [0.05, 0.02];
 
+/// Distance in angstrom up to which a wave to begin with is propagated to the plane of the flattest amplitude.
+const START_PLANES: i32 = 15;
+
 /// Variance of the phase, in square radian, with which the prior begins.
 const FIRST_PHASE_VARIANCE: f64 = 0.05;
 
@@ -145,7 +149,8 @@ pub fn reconstruct(
         None => estimate_camera(series)?,
     };
     let prepared = Prepared::new(series, &camera.transfer_curve(), camera.gain_counts_per_electron)?;
-    let mut work = Work::new(series, settings, &prepared);
+    let (start_lens, hypotheses) = starts(series, settings, &camera)?;
+    let mut work = Work::new(series, settings, &prepared, &start_lens);
     let pixels = series.images.len() as f64;
     let mut done = 0;
     let stopped = std::cell::Cell::new(false);
@@ -157,11 +162,14 @@ pub fn reconstruct(
     };
 
     let first = match start {
-        Some(start) => start_phase(&prepared, start)?,
+        Some(start) => start_phase(&prepared, series.wavelength_angstrom(), start)?,
         None => vec![Complex::default(); prepared.fourier.len()],
     };
+    let mean = (start.is_some() && settings.wave.start_share < 1.0).then(|| first.clone());
+    let mean = mean.as_deref();
     // The wave is found shortly with every lens that may be right, and the lens with the likeliest wave is taken.
-    let candidates = work.search.anywhere(&work.modes(Choice::Strongest, &vec![Complex::default(); first.len()], None));
+    let linear = work.modes(Choice::Strongest, &vec![Complex::default(); first.len()], None);
+    let candidates = work.search.anywhere(&linear, &hypotheses);
     let several = candidates.len() > 1;
     let rounds = if several { candidates.len() * ROUNDS_TO_CHOOSE } else { 1 } + ROUNDS;
     most_iterations.set(rounds * STEPS_BETWEEN + settings.most_iterations);
@@ -172,7 +180,8 @@ pub fn reconstruct(
         for _ in 0..if several { ROUNDS_TO_CHOOSE } else { 1 } {
             found.spread = work.spread(&phase, &found.lens);
             found.lens.focal_spread_angstrom = found.spread.value;
-            let mut posterior = Posterior::new(&prepared, &found.lens, &settings.wave, work.power);
+            let mut posterior =
+                Posterior::new(&prepared, &found.lens, &settings.wave, work.power, SlowChanges::Held, mean);
             let end = minimise(&mut posterior, &mut phase, STEPS_BETWEEN, settings.tolerance, |step, value| {
                 ask(done + step, value)
             });
@@ -196,7 +205,8 @@ pub fn reconstruct(
         }
         work.power = work.measured_power(&phase);
         let last = round == ROUNDS;
-        let mut posterior = Posterior::new(&prepared, &found.lens, &settings.wave, work.power);
+        let slow = if round == 0 { SlowChanges::Held } else { SlowChanges::Free };
+        let mut posterior = Posterior::new(&prepared, &found.lens, &settings.wave, work.power, slow, mean);
         let steps = if last { settings.most_iterations } else { STEPS_BETWEEN };
         let end =
             minimise(&mut posterior, &mut phase, steps, settings.tolerance, |step, value| ask(done + step, value));
@@ -212,8 +222,50 @@ pub fn reconstruct(
     Ok(work.result(phase, found, camera, done, ended))
 }
 
+/// Where the search for the lens begins, and other lenses that are worth a look: those under which the images lie on
+/// each other.
+fn starts(
+    series: &FocalSeries,
+    settings: &Settings,
+    camera: &CameraEstimate,
+) -> Result<(LensState, Vec<LensState>), ReconstructError> {
+    let mut start = settings.lens.start(series);
+    if let Some(shifts) = &settings.shift_angstrom {
+        start.shift_angstrom.clone_from(shifts);
+        return Ok((start, Vec::new()));
+    }
+    if settings.lens.shift_sigma_angstrom == 0.0 {
+        return Ok((start, Vec::new()));
+    }
+    let alignment = align(series, Some(camera), &AlignSettings::default())?;
+    let from_first = |shifts: &[[f64; 2]]| -> Vec<[f64; 2]> {
+        shifts.iter().map(|[x, y]| [x - shifts[0][0], y - shifts[0][1]]).collect()
+    };
+    start.shift_angstrom = from_first(&alignment.shift_angstrom);
+    let hypotheses = alignment.hypotheses.iter().map(|found| {
+        let azimuth = 2.0 * found.phi12_rad;
+        let twofold = [found.c12_angstrom * azimuth.cos(), found.c12_angstrom * azimuth.sin()];
+        // What is held stays.
+        let [a, b] = settings.lens.twofold_angstrom;
+        let free = |estimate: Estimate, value: f64| if estimate.sigma > 0.0 { value } else { estimate.value };
+        LensState {
+            defocus_angstrom: found.defocus_angstrom.clone(),
+            twofold_angstrom: [free(a, twofold[0]), free(b, twofold[1])],
+            c30_angstrom: free(settings.lens.c30_angstrom, found.cs_angstrom),
+            shift_angstrom: from_first(&found.shift_angstrom),
+            ..start.clone()
+        }
+    });
+    let hypotheses = hypotheses.collect();
+    Ok((start, hypotheses))
+}
+
 /// The complex phase of a wave to begin with.
-fn start_phase(prepared: &Prepared, wave: &Array2<Complex<f32>>) -> Result<Vec<Complex<f32>>, ReconstructError> {
+fn start_phase(
+    prepared: &Prepared,
+    wavelength_angstrom: f64,
+    wave: &Array2<Complex<f32>>,
+) -> Result<Vec<Complex<f32>>, ReconstructError> {
     let ((found_y, found_x), [expected_y, expected_x]) = (wave.dim(), prepared.image_size());
     if (found_y, found_x) != (expected_y, expected_x) {
         return Err(ReconstructError::Shape { what: "wave to begin with", found_y, found_x, expected_y, expected_x });
@@ -225,11 +277,52 @@ fn start_phase(prepared: &Prepared, wave: &Array2<Complex<f32>>) -> Result<Vec<C
     let sum: Complex<f64> = wave.iter().map(|value| Complex::new(f64::from(value.re), f64::from(value.im))).sum();
     let turn = if sum.norm() > 0.0 { sum.conj() / sum.norm() } else { Complex::new(1.0, 0.0) };
     let turn = Complex::new(turn.re as f32, turn.im as f32);
-    let mut phase = prepared.from_image(wave);
+    let mut values = prepared.from_image(wave);
+    let fourier = &prepared.fourier;
+    let mut spectrum = vec![Complex::default(); values.len()];
+    fourier.forward(&mut values, &mut spectrum);
+    let scale = turn / fourier.len() as f32;
+    let squared = over_frequencies(prepared, |kx, ky| kx * kx + ky * ky);
+    let mut propagated = |distance_angstrom: f64| -> Vec<Complex<f32>> {
+        let factor = -std::f64::consts::PI * wavelength_angstrom * distance_angstrom;
+        let mut part: Vec<Complex<f32>> = spectrum
+            .iter()
+            .zip(&squared)
+            .map(|(value, squared)| {
+                let (sin, cos) = (factor * squared).sin_cos();
+                value * scale * Complex::new(cos as f32, sin as f32)
+            })
+            .collect();
+        fourier.inverse(&mut part, &mut values);
+        values.clone()
+    };
+    // To the plane in which the amplitude is flattest, as the solution has it.
+    let unevenness = |wave: &[Complex<f32>]| -> f64 {
+        let (mut sum, mut squares) = (0.0, 0.0);
+        for value in wave {
+            let modulus = f64::from(value.norm());
+            sum += modulus;
+            squares += modulus * modulus;
+        }
+        squares / wave.len() as f64 - (sum / wave.len() as f64).powi(2)
+    };
+    let (_, mut phase) = (-START_PLANES..=START_PLANES)
+        .map(|plane| {
+            let wave = propagated(f64::from(plane));
+            (unevenness(&wave), wave)
+        })
+        .min_by(|a, b| a.0.total_cmp(&b.0))
+        .expect("at least one plane");
     for value in &mut phase {
-        let (modulus, angle) = (*value * turn).to_polar();
+        let (modulus, angle) = value.to_polar();
         *value = Complex::new(angle, -modulus.max(1e-3).ln());
     }
+    // Zero is the phase of the vacuum, which is the lowest.
+    let mut angles: Vec<f32> = phase.iter().map(|value| value.re).collect();
+    let tenth = angles.len() / 10;
+    let (_, lowest, _) = angles.select_nth_unstable_by(tenth, f32::total_cmp);
+    let lowest = *lowest;
+    phase.iter_mut().for_each(|value| value.re -= lowest);
     Ok(phase)
 }
 
@@ -243,12 +336,8 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(series: &FocalSeries, settings: &'a Settings, prepared: &'a Prepared) -> Work<'a> {
-        let mut start = settings.lens.start(series);
-        if let Some(shifts) = &settings.shift_angstrom {
-            start.shift_angstrom.clone_from(shifts);
-        }
-        let search = LensSearch::new(series, &settings.lens, &start);
+    fn new(series: &FocalSeries, settings: &'a Settings, prepared: &'a Prepared, start: &LensState) -> Work<'a> {
+        let search = LensSearch::new(series, &settings.lens, start);
         let mut work = Work { settings, prepared, search, power: 1.0 };
         work.power = FIRST_PHASE_VARIANCE / work.mean_of_shape(|_| true).0;
         work
@@ -398,7 +487,8 @@ impl<'a> Work<'a> {
         ended: Ended,
     ) -> Reconstruction {
         let prepared = self.prepared;
-        let mut posterior = Posterior::new(prepared, &found.lens, &self.settings.wave, self.power);
+        let mut posterior =
+            Posterior::new(prepared, &found.lens, &self.settings.wave, self.power, SlowChanges::Free, None);
         let phase_sigma_rad = posterior.phase_variance().sqrt();
         let scale = (1.0 / prepared.noise_variance.sqrt()) as f32;
         let [ny, nx] = prepared.image_size();

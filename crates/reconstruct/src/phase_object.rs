@@ -412,7 +412,9 @@ impl LensSearch {
     /// Goes over focus and spherical aberration, then astigmatism, refines the best few, and returns them, the best first. A
     /// crystal looks the same with several lenses (at steps of focus and spherical aberration that turn all its reflections by
     /// half a turn or none); only its defects and borders say which is right, or that atoms add to the phase.
-    pub(crate) fn anywhere(&self, modes: &Modes) -> Vec<FoundLens> {
+    ///
+    /// `hypotheses` are lenses that were found otherwise, and are looked at as well.
+    pub(crate) fn anywhere(&self, modes: &Modes, hypotheses: &[LensState]) -> Vec<FoundLens> {
         let few = modes.first(MOST_MODES[1]);
         let places = |sigma: f64, step: f64, reach: f64| -> Vec<f64> {
             let count = (reach * sigma / step).ceil() as i64;
@@ -443,6 +445,17 @@ impl LensSearch {
         let astigmatic = places(self.twofold_sigma.min(12.0), 6.0, 1.0);
         let common = self.common();
         let mut found: Vec<FoundLens> = Vec::new();
+        let mut add = |one: FoundLens| {
+            // Several starts may end in one place.
+            match found.iter_mut().find(|other| same_place(&other.lens, &one.lens)) {
+                Some(other) if one.deviance < other.deviance => *other = one,
+                Some(_) => {}
+                None => found.push(one),
+            }
+        };
+        for lens in hypotheses {
+            add(self.refined_in(&few, lens, &common, 12));
+        }
         for (offset, c30) in taken {
             let tried: Vec<(f64, LensState)> = astigmatic
                 .par_iter()
@@ -460,11 +473,7 @@ impl LensSearch {
                 })
                 .collect();
             let (_, lens) = tried.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).expect("one place at the least");
-            let one = self.refined_in(&few, &lens, &common, 12);
-            // Several starts may end in one place.
-            if found.iter().all(|other| !same_place(&other.lens, &one.lens)) {
-                found.push(one);
-            }
+            add(self.refined_in(&few, &lens, &common, 12));
         }
         let best = |found: &mut Vec<FoundLens>, count: usize| {
             found.sort_by(|a, b| a.deviance.total_cmp(&b.deviance));

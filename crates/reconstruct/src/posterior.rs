@@ -24,7 +24,7 @@ use crate::prepare::Prepared;
 const ATOM_PER_ANGSTROM: f64 = 0.45;
 
 /// Frequency in 1 / angstrom below which edges and thickness add to the power.
-const FIELD_PER_ANGSTROM: f64 = 0.08;
+const FIELD_PER_ANGSTROM: f64 = 0.05;
 
 /// Frequency in 1 / angstrom below which the amplitude may be anything.
 const FREE_AMPLITUDE_PER_ANGSTROM: f64 = 0.1;
@@ -39,11 +39,14 @@ pub struct WavePrior {
     /// Standard deviation in radian of phases below that of the vacuum: atoms only add to it. It is what tells slow changes of
     /// the phase over the field, of which images say next to nothing. 0 if negative phases are as good as positive ones.
     pub negative_phase_rad: f64,
+    /// Power of what a wave to begin with is off by, relative to the power of the phase: where images say nothing, the result
+    /// stays with that wave. 1 if it is only where the steps begin.
+    pub start_share: f64,
 }
 
 impl Default for WavePrior {
     fn default() -> Self {
-        WavePrior { amplitude_share: 0.02, negative_phase_rad: 0.2 }
+        WavePrior { amplitude_share: 0.02, negative_phase_rad: 0.2, start_share: 0.2 }
     }
 }
 
@@ -61,12 +64,14 @@ impl WavePrior {
                 expected: "a finite number, 0 or more",
             });
         }
-        let found = self.amplitude_share;
-        if found > 0.0 && found <= 1.0 {
-            Ok(())
-        } else {
-            Err(ReconstructError::OutOfRange { name: "share of the amplitude", found, expected: "above 0, at most 1" })
+        for (name, found) in
+            [("share of the amplitude", self.amplitude_share), ("share of the start's error", self.start_share)]
+        {
+            if !(found > 0.0 && found <= 1.0) {
+                return Err(ReconstructError::OutOfRange { name, found, expected: "above 0, at most 1" });
+            }
         }
+        Ok(())
     }
 
     /// Share at a frequency in 1 / angstrom.
@@ -83,6 +88,16 @@ pub(crate) fn power_shape(k: f64, longest_angstrom: f64) -> f64 {
     (1.0 + field) / (atom * atom)
 }
 
+/// What steps do with the slowest changes over the field. Images tell next to nothing of their phase, so that what is not linear
+/// in the rest would be taken for huge slow changes while the rest is not yet found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SlowChanges {
+    /// They hardly move.
+    Held,
+    /// They are found like all others.
+    Free,
+}
+
 /// The function that the wave minimises, and its metric.
 #[derive(Debug)]
 pub(crate) struct Posterior<'a> {
@@ -94,6 +109,8 @@ pub(crate) struct Posterior<'a> {
     metric: Vec<[f32; 3]>,
     /// Stiffness against negative phases.
     positive: f32,
+    /// The complex phase that is thought most likely, if it is not zero.
+    mean: Option<&'a [Complex<f32>]>,
     space: [Vec<Complex<f32>>; 2],
     /// Half the squared residuals of every image, of the last evaluation.
     pub(crate) misfit: Vec<f64>,
@@ -101,10 +118,21 @@ pub(crate) struct Posterior<'a> {
 
 impl<'a> Posterior<'a> {
     /// The posterior for a lens; `power` is the factor of the prior's power.
-    pub(crate) fn new(prepared: &'a Prepared, lens: &LensState, prior: &WavePrior, power: f64) -> Posterior<'a> {
+    pub(crate) fn new(
+        prepared: &'a Prepared,
+        lens: &LensState,
+        prior: &WavePrior,
+        power: f64,
+        slow: SlowChanges,
+        mean: Option<&'a [Complex<f32>]>,
+    ) -> Posterior<'a> {
+        let power = if mean.is_some() { power * prior.start_share } else { power };
         let longest = prepared.grid.field_x_angstrom().max(prepared.grid.field_y_angstrom());
         let inverse_variance = 1.0 / prepared.noise_variance;
         let images = lens.defocus_angstrom.len();
+        let positive = if prior.negative_phase_rad > 0.0 { prior.negative_phase_rad.powi(-2) } else { 0.0 };
+        // The penalty acts where the phase is negative: in places between atoms.
+        let negative = 0.3 * positive;
         let both = over_frequencies(prepared, |kx, ky| {
             let k = kx.hypot(ky);
             let p = power * power_shape(k, longest);
@@ -117,10 +145,14 @@ impl<'a> Posterior<'a> {
                 cc += cos * cos;
                 sc -= sin * cos;
             }
-            let (a, b, d) = (strength * ss + stiffness[0], strength * sc, strength * cc + stiffness[1]);
+            let (a, b, d) = (strength * ss + stiffness[0] + negative, strength * sc, strength * cc + stiffness[1]);
             let determinant = a * d - b * b;
             let (h00, h11, h01) = (d / determinant, a / determinant, -b / determinant);
-            let metric = [0.5 * (h00 + h11), 0.5 * (h00 - h11), h01];
+            let step = match slow {
+                SlowChanges::Held => 1.0 - (-(k / FREE_AMPLITUDE_PER_ANGSTROM).powi(4)).exp(),
+                SlowChanges::Free => 1.0,
+            };
+            let metric = [0.5 * (h00 + h11) * step, 0.5 * (h00 - h11) * step, h01 * step];
             (stiffness.map(|value| value as f32), metric.map(|value| value as f32))
         });
         let (stiffness, metric) = both.into_iter().unzip();
@@ -131,7 +163,8 @@ impl<'a> Posterior<'a> {
             prepared,
             stiffness,
             metric,
-            positive: if prior.negative_phase_rad > 0.0 { prior.negative_phase_rad.powi(-2) as f32 } else { 0.0 },
+            positive: positive as f32,
+            mean,
             space: [empty(), empty()],
             misfit: Vec::new(),
         }
@@ -155,6 +188,9 @@ impl<'a> Posterior<'a> {
         let fourier = &self.prepared.fourier;
         let [spectrum, other] = &mut self.space;
         other.copy_from_slice(phase);
+        if let Some(mean) = self.mean {
+            other.par_iter_mut().zip(mean).for_each(|(value, mean)| *value -= mean);
+        }
         fourier.forward(other, spectrum);
         let energy = pairwise(spectrum, other, fourier.ny, |index, own, opposite| {
             let [phase, amplitude] = self.stiffness[index];
