@@ -200,3 +200,109 @@ fn filter(fourier: &Fourier<f32>, transfer: &[f32], values: &mut [Complex<f32>],
     });
     fourier.inverse(spare, values);
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use atomlens_simulate::camera::TransferCurve;
+    use atomlens_simulate::{ExitWave, FocalSpread, Optics, optics::Coherence};
+    use ndarray::{Array2, Array3};
+
+    use super::*;
+    use crate::FocalSeries;
+
+    /// A series of nothing in particular, and a lens.
+    pub(crate) fn example() -> (FocalSeries, LensState) {
+        let series = FocalSeries {
+            images: Array3::from_shape_fn((2, 40, 36), |(j, y, x)| 50.0 + ((3 * j + 5 * y + 7 * x) % 13) as f32),
+            pixel_angstrom: 0.2,
+            energy_ev: 80e3,
+            defocus_angstrom: vec![40.0, 90.0],
+            defocus_is_absolute: true,
+        };
+        let lens = LensState {
+            wavelength_angstrom: series.wavelength_angstrom(),
+            defocus_angstrom: series.defocus_angstrom.clone(),
+            twofold_angstrom: [8.0, -5.0],
+            c30_angstrom: -6e4,
+            focal_spread_angstrom: 7.0,
+            blur_angstrom: 0.0,
+            shift_angstrom: vec![[0.0; 2]; 2],
+        };
+        (series, lens)
+    }
+
+    /// Smooth complex phases on the working grid.
+    pub(crate) fn phases(prepared: &Prepared) -> Vec<Complex<f32>> {
+        let (nx, ny) = (prepared.grid.nx, prepared.grid.ny);
+        let turn = |x: usize, n: usize, times: f64| (std::f64::consts::TAU * times * x as f64 / n as f64) as f32;
+        (0..nx * ny)
+            .map(|index| {
+                let (x, y) = (index % nx, index / nx);
+                let phi = 0.3 * turn(x, nx, 9.0).sin() * turn(y, ny, 7.0).cos() + 0.2 * turn(x, nx, 3.0).cos();
+                Complex::new(phi, 0.05 * turn(y, ny, 5.0).sin())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn images_are_those_of_the_simulation() {
+        let (series, mut lens) = example();
+        let prepared = Prepared::new(&series, &TransferCurve::Perfect, 1.0).unwrap();
+        let phase = phases(&prepared);
+        let grid = prepared.grid;
+        let wave = Array2::from_shape_vec((grid.ny, grid.nx), phase.iter().map(|p| wave_of(*p)).collect()).unwrap();
+        let wave = ExitWave::from_wave(&wave, grid, series.energy_ev).unwrap();
+        let mut found = Vec::new();
+        ForwardModel::new(&prepared, &lens).images(&phase, |_, image| found.push(image.to_vec()));
+        for (image, found) in found.iter().enumerate() {
+            let mut optics = Optics::default();
+            let [a, b] = lens.twofold_angstrom;
+            optics.aberrations.set("C12", a.hypot(b)).unwrap();
+            optics.aberrations.set("phi12", 0.5 * b.atan2(a)).unwrap();
+            optics.aberrations.set("C30", lens.c30_angstrom).unwrap();
+            optics.temporal = Coherence::Envelope(FocalSpread::from_standard_deviation(7.0));
+            let expected = wave.image(&optics.at_defocus_angstrom(lens.defocus_angstrom[image])).unwrap();
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found.re - expected).abs() < 2e-5, "{found} {expected}");
+            }
+        }
+        // A displacement moves the image.
+        let shifted = {
+            lens.shift_angstrom[1] = [2.0 * grid.pixel_x_angstrom, -3.0 * grid.pixel_y_angstrom];
+            let mut images = Vec::new();
+            ForwardModel::new(&prepared, &lens).images(&phase, |_, image| images.push(image.to_vec()));
+            images.remove(1)
+        };
+        for (index, value) in shifted.iter().enumerate() {
+            let (x, y) = (index % grid.nx, index / grid.nx);
+            let source = found[1][(y + 3) % grid.ny * grid.nx + (x + grid.nx - 2) % grid.nx];
+            assert!((value.re - source.re).abs() < 2e-5);
+        }
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_differences() {
+        let (series, mut lens) = example();
+        lens.blur_angstrom = 0.15;
+        lens.shift_angstrom[1] = [0.3, -0.2];
+        let prepared = Prepared::new(&series, &TransferCurve::Perfect, 1.0).unwrap();
+        let mut phase = phases(&prepared);
+        let mut model = ForwardModel::new(&prepared, &lens);
+        let mut gradient = vec![Complex::default(); phase.len()];
+        let mut spare = gradient.clone();
+        model.misfit(&phase, &mut gradient);
+        // Along a direction with some of everything, since single pixels drown in single precision.
+        let direction: Vec<Complex<f32>> = (0..phase.len())
+            .map(|i| Complex::new((0.7 * i as f32).sin(), (0.31 * i as f32).cos()) * if i % 5 == 0 { 1.0 } else { 0.1 })
+            .collect();
+        let expected: f64 = gradient.iter().zip(&direction).map(|(g, d)| f64::from(g.re * d.re + g.im * d.im)).sum();
+        let mut at = |step: f32| -> f64 {
+            phase.iter_mut().zip(&direction).for_each(|(p, d)| *p += d * step);
+            let value = model.misfit(&phase, &mut spare).iter().sum();
+            phase.iter_mut().zip(&direction).for_each(|(p, d)| *p -= d * step);
+            value
+        };
+        let found = (at(2e-3) - at(-2e-3)) / 4e-3;
+        assert!((found / expected - 1.0).abs() < 2e-3, "{found} {expected}");
+    }
+}
