@@ -149,8 +149,9 @@ impl<'a> Posterior<'a> {
             let determinant = a * d - b * b;
             let (h00, h11, h01) = (d / determinant, a / determinant, -b / determinant);
             let step = match slow {
-                SlowChanges::Held => 1.0 - (-(k / FREE_AMPLITUDE_PER_ANGSTROM).powi(4)).exp(),
-                SlowChanges::Free => 1.0,
+                // The mean is no change.
+                SlowChanges::Held if k > 0.0 => 1.0 - (-(k / FREE_AMPLITUDE_PER_ANGSTROM).powi(4)).exp(),
+                _ => 1.0,
             };
             let metric = [0.5 * (h00 + h11) * step, 0.5 * (h00 - h11) * step, h01 * step];
             (stiffness.map(|value| value as f32), metric.map(|value| value as f32))
