@@ -37,7 +37,7 @@ fn main() -> Result<(), Failure> {
     let sharpest = found.images.index_axis(Axis(0), 0);
 
     let map = SpeciesMap::new(sharpest, pixel, &found.columns, &species).defects(&defects);
-    map.clone().caption("Columns of image 1 by species").write_png(folder.join("species_map.png"))?;
+    map.clone().caption("Columns of image 0 by species").write_png(folder.join("species_map.png"))?;
     map.write_svg(folder.join("species_map.svg"))?;
     let window = map.busiest_window(30.0);
     map.window(window).write_png(folder.join("species_close_up.png"))?;
@@ -228,6 +228,7 @@ impl Found {
         let image = |index: usize| {
             let nominal = 0.1 * self.defocus_angstrom[index];
             FocusImage {
+                name: format!("image {index}"),
                 counts: self.images.index_axis(Axis(0), index),
                 nominal_defocus_nm: Some(nominal),
                 defocus_nm: Some(nominal + [0.11, -0.06, 0.02][index % 3]),
@@ -289,7 +290,7 @@ impl Found {
             series: self.series(),
             images: self.images(),
             background: self.images.index_axis(Axis(0), 0),
-            background_name: "Image 1".to_owned(),
+            background_name: "image 0".to_owned(),
             columns: &self.columns,
             species,
             defects,
@@ -327,7 +328,7 @@ impl Found {
             can_conclude: vec!["Single sulphur vacancies are told from pairs at this dose.".to_owned()],
             cannot_conclude: vec!["Which of the two layers a vacancy is in.".to_owned()],
             warnings: vec![Warning {
-                place: "Image 3".to_owned(),
+                place: "image 2".to_owned(),
                 text: "The focus found is 0.6 nm from what was stated, three times its uncertainty.".to_owned(),
             }],
             settings: serde_json::json!({ "model": "mx2", "defocus_step_angstrom": 50.0 }),
@@ -364,7 +365,7 @@ impl Found {
             amplitude_sigma: Some(0.018),
             residuals: residuals.iter().map(|r| Residual { sigmas: r.view(), rms: rms(r) }).collect(),
             optics: vec![
-                value("Defocus of image 1", 3.37, Some(0.08), "nm", "refined"),
+                value("Defocus of image 0", 3.37, Some(0.08), "nm", "refined"),
                 value("Twofold astigmatism", 0.62, Some(0.11), "nm", "refined"),
                 value("Its direction", 34.0, Some(5.2), "°", "refined"),
                 value("Spherical aberration", -6.4, Some(1.9), "µm", "refined"),
@@ -427,7 +428,7 @@ fn spectrum(power: &Array2<f32>) -> SpectrumFigure<'_> {
     };
     let frequencies: Vec<f64> = (4..90).map(|i| 0.05 * f64::from(i)).collect();
     SpectrumFigure {
-        name: "image 1".to_owned(),
+        name: "image 0".to_owned(),
         power: power.view(),
         step_per_nm: 0.05,
         rings_per_nm: (1..=9).map(|order| ring(f64::from(order))).collect(),

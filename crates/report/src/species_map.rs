@@ -278,11 +278,10 @@ impl<'a> SpeciesMap<'a> {
                 })
             })
             .collect();
-        for level in 1..OPACITY.len() {
+        for (level, (high, opacity)) in (1..).zip(SURE.into_iter().zip(OPACITY.into_iter().skip(1))) {
             let count = self.columns.iter().filter(|column| shown(column) && sureness(column) == level).count();
             if count > 0 {
-                let symbol = move |at, size: f32| disc(vec![at], 0.36 * size, from_hex(0x808080), OPACITY[level]);
-                let high = if level == 1 { SURE[0] } else { SURE[1] };
+                let symbol = move |at, size: f32| disc(vec![at], 0.36 * size, from_hex(0x808080), opacity);
                 entries.push(Entry::new(format!("species below {high} sure ({count})"), symbol));
             }
         }
@@ -304,7 +303,9 @@ impl Window {
 /// How sure a column's species is: 0 for sure to 2 for unsure.
 pub(crate) fn sureness(column: &DetectedColumn) -> usize {
     let probability = column.probability * column.species_probability;
-    SURE.iter().filter(|least| !(probability >= **least)).count()
+    // What is not a number is not sure.
+    let probability = if probability.is_nan() { 0.0 } else { probability };
+    SURE.iter().filter(|least| probability < **least).count()
 }
 
 /// Radius of the disc of a species, at least `least`: larger for metals than for pairs of atoms, and than for single

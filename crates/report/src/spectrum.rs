@@ -66,8 +66,7 @@ impl SpectrumFigure<'_> {
             Point::new(x, y)
         };
         let lines = self.rings_per_nm.iter().map(|ring| {
-            let points: Vec<Point> =
-                ring.iter().filter(|k| k.iter().all(|c| c.is_finite())).map(|k| place(k)).collect();
+            let points: Vec<Point> = ring.iter().filter(|k| k.iter().all(|c| c.is_finite())).map(place).collect();
             Shape::line(points, 1.4, from_hex(0xffa52e))
         });
         let middle = place(&[0.0, 0.0]).x;

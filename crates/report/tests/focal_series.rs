@@ -99,6 +99,7 @@ impl Made {
 
     fn focus_images(&self) -> Vec<FocusImage<'_>> {
         let image = |index: usize| FocusImage {
+            name: String::new(),
             counts: self.images.index_axis(Axis(0), index),
             nominal_defocus_nm: Some(3.0 + 5.0 * index as f64),
             defocus_nm: Some(3.1 + 5.0 * index as f64),

@@ -50,7 +50,7 @@ pub struct ReconstructionReport<'a> {
     pub phase_sigma_rad: Option<f64>,
     /// Standard deviation of the amplitude.
     pub amplitude_sigma: Option<f64>,
-    /// What is left over of each image, in its order; may be empty.
+    /// What is left over of each image that was not left out, in their order; may be empty.
     pub residuals: Vec<Residual<'a>>,
     /// The optics that were found, a row each.
     pub optics: Vec<OpticsValue>,
@@ -114,7 +114,7 @@ pub struct CameraFacts {
 impl ReconstructionReport<'_> {
     /// The page.
     pub fn to_html(&self) -> Result<String, ReportError> {
-        let (found, expected) = (self.residuals.len(), self.images.len());
+        let (found, expected) = (self.residuals.len(), self.used().len());
         if found > 0 && found != expected {
             return Err(ReportError::Count { what: "residuals", found, expected });
         }
@@ -153,14 +153,20 @@ impl ReconstructionReport<'_> {
         file::write(path.as_ref(), self.to_html()?.as_bytes())
     }
 
+    /// Names of the images that were not left out.
+    fn used(&self) -> Vec<String> {
+        let images = self.images.iter().enumerate().filter(|(_, image)| image.left_out.is_empty());
+        images.map(|(index, image)| series_images::name(image, index)).collect()
+    }
+
     fn pixel_angstrom(&self) -> f64 {
         10.0 * self.series.pixel_size_nm
     }
 
     /// The answer in words.
     fn summary(&self) -> Vec<String> {
-        let used = self.images.iter().filter(|image| image.left_out.is_empty()).count();
-        let mut first = format!("The exit wave of {}, from {}.", self.series.name, counted(used, "image", "images"));
+        let used = counted(self.used().len(), "image", "images");
+        let mut first = format!("The exit wave of {}, from {used}.", self.series.name);
         let known = |sigma: Option<f64>| sigma.filter(|sigma| sigma.is_finite());
         let sigmas: Vec<String> = known(self.phase_sigma_rad)
             .map(|sigma| format!("phase {} rad", short_number(sigma)))
@@ -242,28 +248,27 @@ impl ReconstructionReport<'_> {
     }
 
     fn residual_figures(&self) -> Result<Vec<Figure>, ReportError> {
-        let mut figures = Vec::new();
+        let (mut figures, names) = (Vec::new(), self.used());
         for index in spread(self.residuals.len(), MOST_RESIDUALS) {
             let residual = &self.residuals[index];
-            let name = series_images::name(index);
-            let caption = format!("{name}: residual {:.2} σ in the root mean square", residual.rms);
+            let caption = format!("{}: residual {:.2} σ in the root mean square", names[index], residual.rms);
             let map = residual_map(residual.sigmas, self.pixel_angstrom()).largest_side_px(RESIDUAL_PX);
             figures.push(Figure { svg: map.drawing()?.to_inline_svg(&caption), caption });
         }
         for index in spread(self.residuals.len(), MOST_RESIDUALS) {
-            let caption = format!("{}: residuals and noise", series_images::name(index));
+            let caption = format!("{}: residuals and noise", names[index]);
             figures.push(figure(&residual_plot(self.residuals[index].sigmas), caption)?);
         }
         Ok(figures)
     }
 
     fn residual_rows(&self) -> Vec<(String, String)> {
-        let row = |(index, residual): (usize, &Residual<'_>)| {
+        let row = |(residual, name): (&Residual<'_>, String)| {
             let beyond = residual.sigmas.iter().filter(|value| value.abs() > 4.0).count();
             let part = 100.0 * beyond as f64 / residual.sigmas.len().max(1) as f64;
-            (series_images::name(index), format!("{:.3} σ; {part:.3} % of the pixels beyond 4 σ", residual.rms))
+            (name, format!("{:.3} σ; {part:.3} % of the pixels beyond 4 σ", residual.rms))
         };
-        self.residuals.iter().enumerate().map(row).collect()
+        self.residuals.iter().zip(self.used()).map(row).collect()
     }
 
     fn focus_figure(&self) -> Result<Option<Figure>, ReportError> {

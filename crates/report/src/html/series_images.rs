@@ -34,6 +34,8 @@ pub struct SeriesFacts {
 /// One image of a series. Underfocus is positive.
 #[derive(Debug, Clone)]
 pub struct FocusImage<'a> {
+    /// What it is called, such as `image 0`; by its place in the list where empty.
+    pub name: String,
     /// Its values `[y, x]`.
     pub counts: ArrayView2<'a, f32>,
     /// The focus as stated, in nm.
@@ -78,12 +80,13 @@ impl ImageSection {
             .iter()
             .map(|&index| {
                 let image = &images[index];
-                let svg = small_picture(image.counts, 10.0 * pixel_size_nm, SIDE_PX)?.to_inline_svg(&name(index));
-                Ok(Figure { svg, caption: format!("{}{}", name(index), image.words()) })
+                let name = name(image, index);
+                let svg = small_picture(image.counts, 10.0 * pixel_size_nm, SIDE_PX)?.to_inline_svg(&name);
+                Ok(Figure { svg, caption: format!("{name}{}", image.words()) })
             })
             .collect::<Result<Vec<_>, ReportError>>()?;
         let rows = images.iter().enumerate().map(|(index, image)| ImageRow {
-            name: name(index),
+            name: name(image, index),
             stated: image.nominal_defocus_nm.map_or("–".to_owned(), nm),
             found: image.found().unwrap_or("–".to_owned()),
             shift: image.shift_nm.map_or("–".to_owned(), |[x, y]| format!("{}, {}", fixed(x, 3), fixed(y, 3))),
@@ -104,9 +107,15 @@ impl ImageSection {
     }
 }
 
-/// What an image is called, by its place in the series from 0.
-pub(crate) fn name(index: usize) -> String {
-    format!("Image {}", index + 1)
+/// What an image is called at the beginning of a line, by its name or by its place in the list from 0.
+pub(crate) fn name(image: &FocusImage<'_>, index: usize) -> String {
+    if image.name.is_empty() { format!("Image {}", index + 1) } else { capital(&image.name) }
+}
+
+/// The same with a capital letter.
+pub(crate) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn nm(value: f64) -> String {
@@ -182,6 +191,7 @@ mod tests {
     fn many_images_are_not_all_shown_but_all_listed() {
         let counts = ndarray::Array2::from_shape_fn((24, 24), |(y, x)| (x * y % 7) as f32);
         let image = |index: usize| FocusImage {
+            name: if index == 1 { "image 7".to_owned() } else { String::new() },
             counts: counts.view(),
             nominal_defocus_nm: Some(5.0 * index as f64),
             defocus_nm: (index > 0).then_some(5.2 * index as f64),
@@ -193,7 +203,8 @@ mod tests {
         let section = ImageSection::new(&images, 0.01).unwrap();
         assert_eq!((section.figures.len(), section.rows.len()), (MOST_SHOWN, 20));
         assert!(section.note.contains("6 of the 20") && section.remarks && !section.shifts);
-        assert_eq!(section.rows[1].found, "5.20 ± 0.15");
+        assert_eq!((section.rows[1].name.as_str(), section.rows[1].found.as_str()), ("Image 7", "5.20 ± 0.15"));
+        assert_eq!(section.rows[2].name, "Image 3");
         assert_eq!(images[2].words(), ": defocus 10.0 nm stated, 10.40 ± 0.15 nm found; left out: too dark");
     }
 }

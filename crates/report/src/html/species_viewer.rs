@@ -36,8 +36,8 @@ pub(crate) fn species_viewer(report: &FocalSeriesReport<'_>) -> Result<SpeciesVi
         a.as_ptr() == report.background.as_ptr() && a.dim() == report.background.dim()
     };
     let images = report.images.iter().enumerate().filter(|(_, i)| i.left_out.is_empty() && !same(&i.counts));
-    let mut shown = vec![(report.background_name.clone(), report.background)];
-    shown.extend(images.map(|(index, image)| (series_images::name(index), image.counts)));
+    let mut shown = vec![(series_images::capital(&report.background_name), report.background)];
+    shown.extend(images.map(|(index, image)| (series_images::name(image, index), image.counts)));
     shown.truncate(6);
     let pixel_angstrom = 10.0 * report.series.pixel_size_nm;
     let side = side_within(PIXELS, shown.len());

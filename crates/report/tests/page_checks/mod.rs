@@ -1,7 +1,7 @@
 //! What every page has to keep: it stands by itself, and what it was given as text stays text.
 
 /// A name that would do harm if it were not written as text.
-pub const HOSTILE: &str = "</script><img onerror=\"x\" src='y'> & {{ name }} \u{1}.tif";
+pub(crate) const HOSTILE: &str = "</script><img onerror=\"x\" src='y'> & {{ name }} \u{1}.tif";
 
 /// Every value of an attribute in a page, quoted as the templates quote.
 fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
@@ -10,7 +10,7 @@ fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
 }
 
 /// A page asks for nothing from elsewhere.
-pub fn assert_self_contained(page: &str) {
+pub(crate) fn assert_self_contained(page: &str) {
     assert!(!page.contains("http://") && !page.contains("https://"), "an address");
     for name in ["src", "href", "xlink:href", "action", "data", "poster"] {
         for value in attributes(page, name) {
@@ -28,7 +28,7 @@ pub fn assert_self_contained(page: &str) {
 }
 
 /// Elements open and close in order, as far as a page of ours goes: no element that may stay open, beside the void ones.
-pub fn assert_well_nested(page: &str) {
+pub(crate) fn assert_well_nested(page: &str) {
     const VOID: [&str; 4] = ["meta", "img", "input", "br"];
     let mut open: Vec<String> = Vec::new();
     let mut rest = page;
@@ -57,7 +57,7 @@ pub fn assert_well_nested(page: &str) {
 }
 
 /// What the scripts of a page's viewers read.
-pub fn data_of(page: &str) -> Vec<serde_json::Value> {
+pub(crate) fn data_of(page: &str) -> Vec<serde_json::Value> {
     page.split("data-role=\"data\">")
         .skip(1)
         .map(|rest| serde_json::from_str(rest.split("</script>").next().unwrap()).unwrap())

@@ -232,6 +232,7 @@ impl Placed {
         let images = self.series.images.outer_iter().enumerate();
         images
             .map(|(index, counts)| FocusImage {
+                name: format!("image {}", self.facts[index].number),
                 counts,
                 nominal_defocus_nm: Some(0.1 * self.series.defocus_angstrom[index]),
                 defocus_nm: defocus_nm.map(|found| found[index].0),
