@@ -86,7 +86,7 @@ fn a_stack_gives_its_wave() {
     // The wave can be imaged again.
     place.run("image wave/exit_wave.npy --defocus-angstrom 50 --out again.npy").good();
     // A folder with results is kept.
-    let again = place.run(&format!("{arguments} --defocus-step-angstrom 50 --out wave"));
+    let again = place.run(&format!("{arguments} --defocus-angstrom 40,90,140 --out wave"));
     again.fails("a folder that holds results", 4, &["holds files already"]);
 }
 
@@ -97,8 +97,9 @@ fn files_of_one_image_in_any_order_of_focus_and_one_of_them_damaged() {
     for index in 0..3 {
         write_image(&place.path(&format!("image_{index}.tif")), &images.index_axis(Axis(0), index).to_owned(), 0.2);
     }
-    let arguments = "reconstruct image_2.tif image_1.tif image_0.tif --energy-kev 80 --method iterative --iterations 5";
-    let run = place.run(&format!("{arguments} --defocus-step-angstrom=-50 --out down --json")).good();
+    let arguments = "reconstruct image_2.tif image_1.tif image_0.tif --energy-kev 80 --cs-um -5 --method iterative \
+                     --iterations 5 --defocus-angstrom=140,90,40";
+    let run = place.run(&format!("{arguments} --out down --json")).good();
     assert_eq!(run.json()["series"][0]["images"], 3);
     let optics = json(&place.path("down/optics.json"));
     let numbers: Vec<u64> =
@@ -108,11 +109,84 @@ fn files_of_one_image_in_any_order_of_focus_and_one_of_them_damaged() {
 
     let whole = std::fs::read(place.path("image_1.tif")).unwrap();
     place.write("image_1.tif", &whole[..whole.len() / 2]);
-    let run = place.run(&format!("{arguments} --defocus-step-angstrom=-50 --out two --json")).good();
+    let run = place.run(&format!("{arguments} --out two --json")).good();
     let series = &run.json()["series"][0];
     assert_eq!(series["images"], 2);
     assert_eq!(series["left_out"][0]["image"], 1);
     assert!(series["left_out"][0]["reason"].as_str().unwrap().contains("image_1.tif"), "{series}");
+}
+
+#[test]
+fn a_stack_gives_species_and_defects() {
+    let place = Place::new();
+    let images = simulated(&place);
+    write_stack(&place.path("series.tif"), &images, 0.2);
+    let run = place.run("detect series.tif --focal-series --defocus-step-angstrom 50 --out found --json").good();
+    let tables = ["columns", "defects", "defect_counts", "edges", "boundaries"];
+    for name in tables.iter().flat_map(|name| [format!("{name}.csv"), format!("{name}.parquet")]) {
+        assert!(place.path("found").join(&name).is_file(), "{name}");
+    }
+    let pictures = ["species_map.png", "species_map.svg", "confidence.tif", "columns.xyz"];
+    for name in pictures.into_iter().chain(["species.csv", "report.html", "settings.json", "summary.json"]) {
+        assert!(place.path("found").join(name).is_file(), "{name}");
+    }
+    let columns = std::fs::read_to_string(place.path("found/columns.csv")).unwrap();
+    let species = std::fs::read_to_string(place.path("found/species.csv")).unwrap();
+    assert!(species.starts_with("file,frame,column_id,p_Mo,"), "{species}");
+    assert_eq!(columns.lines().count(), species.lines().count());
+    let summary = &run.json()["series"][0];
+    assert_eq!(summary["images"], serde_json::json!([0, 1, 2]));
+    assert_eq!(summary["reference_image"], 0);
+
+    // As many of each species as there are, to a tenth of all.
+    let truth = std::fs::read_to_string(place.path("simulated/image_0000.csv")).unwrap();
+    let all = truth.lines().count() - 1;
+    let count = |table: &str, name: &str| table.lines().filter(|line| line.split(',').any(|cell| cell == name)).count();
+    for name in ["Mo", "S2", "S"] {
+        let (found, there) = (count(&columns, name), count(&truth, name));
+        assert!(10 * found.abs_diff(there) <= all, "{name}: {found} for {there} of {all}");
+    }
+
+    // A bad image is left out, as the model allows it.
+    let mut bad = images.clone();
+    bad.index_axis_mut(Axis(0), 2).fill(f32::NAN);
+    write_stack(&place.path("bad.tif"), &bad, 0.2);
+    let run = place.run("detect bad.tif --focal-series --defocus-step-angstrom 50 --out two --json").good();
+    let summary = &run.json()["series"][0];
+    assert_eq!(summary["left_out"][0]["image"], 2);
+    assert!(summary["warnings"].to_string().contains("image 2 is left out"), "{summary}");
+
+    write_stack(&place.path("two.tif"), &images.slice(s![..2, .., ..]).to_owned(), 0.2);
+    for (arguments, code, words) in [
+        (
+            "two.tif --focal-series --defocus-step-angstrom 50",
+            3,
+            &["two.tif", "2 of 2 images", "3", "layer-series"][..],
+        ),
+        ("series.tif --focal-series", 3, &["series.tif", "no focus step"]),
+        ("series.tif --defocus-step-angstrom 50", 2, &["--focal-series"]),
+        ("series.tif --focal-series --defocus-step-angstrom 50 --resume", 2, &["--resume"]),
+        ("series.tif --focal-series --defocus-step-angstrom 50 --model single-layers", 2, &["single-layers"]),
+        ("series.tif --model layer-series", 2, &["layer-series", "focal series"]),
+    ] {
+        place.run(&format!("detect {arguments} --out out")).fails(arguments, code, words);
+    }
+}
+
+#[test]
+fn rings_of_a_spectrum_and_none() {
+    let place = Place::new();
+    let images = simulated(&place);
+    write_image(&place.path("one.tif"), &images.index_axis(Axis(0), 0).to_owned(), 0.2);
+    let run = place.run("optics one.tif --energy-kev 80 --out optics --json").good();
+    assert_eq!(run.json()["images"].as_array().unwrap().len(), 1);
+    for name in ["optics.csv", "optics.parquet", "optics.json", "spectrum_000.png", "settings.json"] {
+        assert!(place.path("optics").join(name).is_file(), "{name}");
+    }
+    place.run("optics one.tif --out none").fails("no energy", 3, &["one.tif", "--energy-kev"]);
+    write_npy(&place.path("plain.npy"), images.index_axis(Axis(0), 0)).unwrap();
+    let run = place.run("optics plain.npy --energy-kev 80 --out none");
+    run.fails("no pixel size", 3, &["plain.npy", "--pixel-size-nm"]);
 }
 
 #[test]
@@ -156,7 +230,7 @@ fn what_makes_no_series_is_refused_with_a_reason() {
         (format!("missing.tif {step}"), 3, &["missing.tif"]),
         (format!("plain.npy {step}"), 3, &["plain.npy", "no pixel size", "--pixel-size-nm"]),
         (format!("good.tif {step} --pixel-size-nm 0"), 2, &["above 0"]),
-        ("good.tif --defocus-step-angstrom=-50".to_owned(), 3, &["good.tif", "wrong sign", "50"]),
+        ("good.tif --defocus-angstrom=-40,-90,-140".to_owned(), 3, &["good.tif", "wrong sign", "--defocus-angstrom"]),
     ] {
         let run = place.run(&format!("reconstruct {arguments} --energy-kev 80 --method iterative --out out"));
         run.fails(&arguments, code, words);

@@ -135,6 +135,10 @@ pub fn run(settings: &ReconstructSettings, context: &Context) -> Result<Reconstr
     for series in &all {
         provenance = series.inputs(provenance)?;
     }
+    if settings.out.exists() {
+        // Found out before anything is computed.
+        provenance.enter(&settings.out, false)?;
+    }
     let lattices = choose::lattices(&choose::candidates(None)?, settings.series.lattice.as_deref())?;
     let several = all.len() > 1;
     let mut job = Job { settings, context, choice, lattices, provenance, several, entered: false };

@@ -136,6 +136,10 @@ pub fn run(settings: &SeriesDetectSettings, context: &Context) -> Result<SeriesD
     for series in &all {
         provenance = series.inputs(provenance)?;
     }
+    if settings.out.exists() {
+        // Found out before anything is computed.
+        provenance.enter(&settings.out, false)?;
+    }
     let total = all.len() as u64;
     context.progress.begin(total, "series");
     let library = settings.onnxruntime.as_deref();
