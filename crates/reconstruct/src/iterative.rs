@@ -277,7 +277,7 @@ fn start_phase(
     let sum: Complex<f64> = wave.iter().map(|value| Complex::new(f64::from(value.re), f64::from(value.im))).sum();
     let turn = if sum.norm() > 0.0 { sum.conj() / sum.norm() } else { Complex::new(1.0, 0.0) };
     let turn = Complex::new(turn.re as f32, turn.im as f32);
-    let mut values = prepared.from_image(wave);
+    let mut values = prepared.to_working_grid(wave);
     let fourier = &prepared.fourier;
     let mut spectrum = vec![Complex::default(); values.len()];
     fourier.forward(&mut values, &mut spectrum);

@@ -39,6 +39,9 @@ pub(crate) struct End {
     pub(crate) how: Ended,
 }
 
+/// A step that was taken: how far it went, how the gradient changed along it, and the product of both.
+type Step = (Vec<Complex<f32>>, Vec<Complex<f32>>, f64);
+
 /// The sum of products of real and imaginary parts, in one order whatever the threads.
 fn dot(a: &[Complex<f32>], b: &[Complex<f32>]) -> f64 {
     let sums: Vec<f64> = a
@@ -71,7 +74,7 @@ pub(crate) fn minimise(
     let count = x.len();
     let empty = || vec![Complex::default(); count];
     let (mut gradient, mut next_gradient, mut direction, mut next) = (empty(), empty(), empty(), empty());
-    let mut past: VecDeque<(Vec<Complex<f32>>, Vec<Complex<f32>>, f64)> = VecDeque::new();
+    let mut past: VecDeque<Step> = VecDeque::new();
     let mut value = objective.value(x, &mut gradient);
     let mut steps = 0;
     while steps < most_steps {

@@ -207,7 +207,7 @@ impl Prepared {
     }
 
     /// An array `[y, x]` on the images' pixels, brought to the working grid; the margin is filled from the mirrored borders.
-    pub(crate) fn from_image(&self, values: &ndarray::Array2<Complex<f32>>) -> Vec<Complex<f32>> {
+    pub(crate) fn to_working_grid(&self, values: &ndarray::Array2<Complex<f32>>) -> Vec<Complex<f32>> {
         let ([ny, nx], [padded_y, padded_x]) = (self.image, self.padded);
         let wide = Fourier::<f32>::new(padded_y, padded_x);
         let rows = sources(ny, padded_y, self.before[0]);
@@ -292,7 +292,7 @@ mod tests {
             let turns = 0.04 * (y as f32 - 40.0) * 0.3 + 0.05 * x as f32;
             Complex::from_polar(1.0, turns)
         });
-        let back = prepared.to_image(&prepared.from_image(&wave));
+        let back = prepared.to_image(&prepared.to_working_grid(&wave));
         for ((y, x), value) in back.indexed_iter() {
             if (10..80).contains(&y) && (10..60).contains(&x) {
                 assert!((value - wave[[y, x]]).norm() < 0.03, "{y} {x}: {value} {}", wave[[y, x]]);
