@@ -111,9 +111,8 @@ pub struct OneWave {
     pub warnings: Vec<String>,
 }
 
-/// Standard deviation, in angstrom, of the focus that the alignment finds, and of its spherical aberration.
-const FOCUS_SIGMA_ANGSTROM: f64 = 20.0;
-const CS_SIGMA_ANGSTROM: f64 = 5e4;
+/// Standard deviation, in angstrom, of the focus that the alignment finds.
+const FOCUS_SIGMA_ANGSTROM: f64 = 15.0;
 /// Side of the square that a phase is compared with, so that holes of the specimen and its edges do not count.
 const NEIGHBOURHOOD_ANGSTROM: f64 = 6.0;
 /// A phase of this skewness has holes, not peaks.
@@ -380,14 +379,11 @@ impl Job<'_> {
     }
 }
 
-/// The series with the focus that the alignment found, where only steps are known, and the lens that it found as a beginning.
+/// The series with the focus that the alignment found, where only steps are known, and how far that may be off.
 fn begun_with_alignment<'a>(placed: &'a Placed, lens: &mut LensPrior) -> Cow<'a, FocalSeries> {
     let (false, Some(best)) = (placed.series.defocus_is_absolute, placed.alignment.hypotheses.first()) else {
         return Cow::Borrowed(&placed.series);
     };
-    if lens.c30_angstrom.sigma > 0.0 {
-        lens.c30_angstrom = Estimate::new(best.cs_angstrom, CS_SIGMA_ANGSTROM);
-    }
     lens.focus_sigma_angstrom = FOCUS_SIGMA_ANGSTROM;
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     // The steps stay those that were stated: how far they may be off is a matter of the prior.
