@@ -12,7 +12,7 @@ use ndarray::{Array2, Array3};
 use num_complex::Complex;
 use serde::{Deserialize, Serialize};
 
-use crate::align::{AlignSettings, align};
+use crate::align::{AlignSettings, LensHypothesis, align};
 use crate::camera::{CameraEstimate, estimate_camera};
 use crate::forward::{over_frequencies, wave_of};
 use crate::lens::{Estimate, LensEstimate, LensPrior, LensState};
@@ -34,6 +34,9 @@ pub struct Settings {
     pub camera: Option<CameraEstimate>,
     /// Displacements of what the images show against the first one, along x and y in angstrom; else they are measured.
     pub shift_angstrom: Option<Vec<[f64; 2]>>,
+    /// Lenses that are worth a look, as aligning found them ([`Alignment::hypotheses`](crate::align::Alignment)), where the displacements
+    /// are given; else the images are aligned for them.
+    pub lenses: Vec<LensHypothesis>,
     /// Most steps of the last solution.
     pub most_iterations: usize,
     /// The solution ends when a step lowers the function by less than this fraction.
@@ -47,6 +50,7 @@ impl Default for Settings {
             wave: WavePrior::default(),
             camera: None,
             shift_angstrom: None,
+            lenses: Vec::new(),
             most_iterations: 40,
             tolerance: 1e-4,
         }
@@ -230,19 +234,7 @@ fn starts(
     camera: &CameraEstimate,
 ) -> Result<(LensState, Vec<LensState>), ReconstructError> {
     let mut start = settings.lens.start(series);
-    if let Some(shifts) = &settings.shift_angstrom {
-        start.shift_angstrom.clone_from(shifts);
-        return Ok((start, Vec::new()));
-    }
-    if settings.lens.shift_sigma_angstrom == 0.0 {
-        return Ok((start, Vec::new()));
-    }
-    let alignment = align(series, Some(camera), &AlignSettings::default())?;
-    let from_first = |shifts: &[[f64; 2]]| -> Vec<[f64; 2]> {
-        shifts.iter().map(|[x, y]| [x - shifts[0][0], y - shifts[0][1]]).collect()
-    };
-    start.shift_angstrom = from_first(&alignment.shift_angstrom);
-    let hypotheses = alignment.hypotheses.iter().map(|found| {
+    let lens = |found: &LensHypothesis, shift_angstrom: Vec<[f64; 2]>, start: &LensState| {
         let azimuth = 2.0 * found.phi12_rad;
         let twofold = [found.c12_angstrom * azimuth.cos(), found.c12_angstrom * azimuth.sin()];
         // What is held stays.
@@ -252,11 +244,26 @@ fn starts(
             defocus_angstrom: found.defocus_angstrom.clone(),
             twofold_angstrom: [free(a, twofold[0]), free(b, twofold[1])],
             c30_angstrom: free(settings.lens.c30_angstrom, found.cs_angstrom),
-            shift_angstrom: from_first(&found.shift_angstrom),
+            shift_angstrom,
             ..start.clone()
         }
-    });
-    let hypotheses = hypotheses.collect();
+    };
+    if let Some(shifts) = &settings.shift_angstrom {
+        start.shift_angstrom.clone_from(shifts);
+        let fitting = settings.lenses.iter().filter(|found| found.defocus_angstrom.len() == series.len());
+        let hypotheses = fitting.map(|found| lens(found, shifts.clone(), &start)).collect();
+        return Ok((start, hypotheses));
+    }
+    if settings.lens.shift_sigma_angstrom == 0.0 {
+        return Ok((start, Vec::new()));
+    }
+    let alignment = align(series, Some(camera), &AlignSettings::default())?;
+    let from_first = |shifts: &[[f64; 2]]| -> Vec<[f64; 2]> {
+        shifts.iter().map(|[x, y]| [x - shifts[0][0], y - shifts[0][1]]).collect()
+    };
+    start.shift_angstrom = from_first(&alignment.shift_angstrom);
+    let hypotheses =
+        alignment.hypotheses.iter().map(|found| lens(found, from_first(&found.shift_angstrom), &start)).collect();
     Ok((start, hypotheses))
 }
 

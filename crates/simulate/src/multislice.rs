@@ -324,7 +324,7 @@ impl<T: Real> ExitWave<T> {
             let kx = self.limit.frequency_x(column);
             for (value, ky) in values.iter_mut().zip(&frequencies_y) {
                 let (sin, cos) = (turn * (kx * kx + ky * ky)).sin_cos();
-                *value = *value * Complex::new(T::of(cos), T::of(sin));
+                *value *= Complex::new(T::of(cos), T::of(sin));
             }
         });
         wave

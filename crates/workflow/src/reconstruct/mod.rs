@@ -299,6 +299,7 @@ impl Job<'_> {
             lens,
             camera: placed.camera.clone(),
             shift_angstrom: Some(placed.alignment.shift_angstrom.clone()),
+            lenses: placed.alignment.hypotheses.clone(),
             ..Settings::default()
         };
         settings.lens.shift_sigma_angstrom = shift_sigma_angstrom(&placed.alignment.sigma_angstrom);
