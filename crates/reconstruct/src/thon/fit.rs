@@ -99,7 +99,7 @@ impl Model<'_> {
         let knots = self.knots();
         let (unit, cs_scale) = (self.unit, self.cs_scale(believed));
         let (defocus, astigmatism) = (p[0] * unit, [p[1] * unit, p[2] * unit]);
-        let cs = believed + p[3] * cs_scale;
+        let cs = if self.fit_cs { believed + p[3] * cs_scale } else { believed };
         let levels = &p[4..4 + knots];
         let fill = 1.0 / (1.0 + (-p[4 + knots]).exp());
         let mut sum = 0.0;
