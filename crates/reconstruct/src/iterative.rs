@@ -122,6 +122,12 @@ pub struct Reconstruction {
 /// Steps of a solution after which the lens is refined.
 const STEPS_BETWEEN: usize = 10;
 
+/// Changes of the phase that are slower than this are those of the wave to begin with, in 1 / angstrom.
+const START_BELOW_PER_ANGSTROM: f64 = 0.2;
+
+/// Changes of the phase that are slower than this are not stated where there is no wave to begin with.
+const NOTHING_BELOW_PER_ANGSTROM: f64 = 0.04;
+
 /// How often the lens is refined before one of several is chosen, and thereafter.
 const ROUNDS_TO_CHOOSE: usize = 2;
 const ROUNDS: usize = 2;
@@ -223,7 +229,35 @@ pub fn reconstruct(
             found.lens.focal_spread_angstrom = spread.value;
         }
     }
+    match mean {
+        Some(mean) => settle_slow_changes(&prepared, &mut phase, Some(mean), START_BELOW_PER_ANGSTROM),
+        None => settle_slow_changes(&prepared, &mut phase, None, NOTHING_BELOW_PER_ANGSTROM),
+    }
     Ok(work.result(phase, found, camera, done, ended))
+}
+
+/// Takes changes of the complex phase that are slower than a frequency from a wave to begin with, or takes them out: images near focus
+/// hardly show them (`sin chi` is nearly zero there), and what little they show is of the order of what the model leaves out.
+fn settle_slow_changes(
+    prepared: &Prepared,
+    phase: &mut [Complex<f32>],
+    mean: Option<&[Complex<f32>]>,
+    below_per_angstrom: f64,
+) {
+    let fourier = &prepared.fourier;
+    let slow = over_frequencies(prepared, |kx, ky| (-(kx.hypot(ky) / below_per_angstrom).powi(4)).exp());
+    let mut change: Vec<Complex<f32>> = match mean {
+        Some(mean) => mean.iter().zip(phase.iter()).map(|(mean, phase)| mean - phase).collect(),
+        None => phase.iter().map(|phase| -phase).collect(),
+    };
+    let mut spectrum = vec![Complex::default(); change.len()];
+    fourier.forward(&mut change, &mut spectrum);
+    let scale = 1.0 / fourier.len() as f32;
+    for (value, slow) in spectrum.iter_mut().zip(&slow) {
+        *value *= *slow as f32 * scale;
+    }
+    fourier.inverse(&mut spectrum, &mut change);
+    phase.iter_mut().zip(&change).for_each(|(phase, change)| *phase += change);
 }
 
 /// Where the search for the lens begins, and other lenses that are worth a look: those under which the images lie on
