@@ -21,7 +21,7 @@ impl Cholesky {
                 let sum: f64 = (0..j).map(|k| lower[i * size + k] * lower[j * size + k]).sum();
                 let rest = matrix[i * size + j] - sum;
                 if i == j {
-                    if !(rest > 1e-14 * matrix[i * size + i].abs()) {
+                    if rest.is_nan() || rest <= 1e-14 * matrix[i * size + i].abs() {
                         return None;
                     }
                     lower[i * size + i] = rest.sqrt();
@@ -157,7 +157,7 @@ pub(crate) fn maximise(
     let mut slope = vec![0.0; n];
     let mut value = function(&here, &mut slope);
     let norm = dot(&slope, &slope).sqrt();
-    if !(norm > 0.0) {
+    if norm.is_nan() || norm <= 0.0 {
         return Maximum { parameters: here, value };
     }
     let identity = |scale: f64| {
@@ -170,7 +170,7 @@ pub(crate) fn maximise(
     for _ in 0..most_steps {
         let mut direction: Vec<f64> = inverse.chunks_exact(n).map(|row| dot(row, &slope)).collect();
         let mut rise = dot(&direction, &slope);
-        if !(rise > 0.0) {
+        if rise.is_nan() || rise <= 0.0 {
             inverse = identity(first_step / dot(&slope, &slope).sqrt());
             direction = inverse.chunks_exact(n).map(|row| dot(row, &slope)).collect();
             rise = dot(&direction, &slope);

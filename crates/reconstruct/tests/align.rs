@@ -1,4 +1,5 @@
 //! Displacements of the images of the reference series, after moving them.
+#![allow(clippy::print_stdout, reason = "figures, and which data are absent")]
 
 use atomlens_core::{RandomStream, SeedPath};
 use atomlens_reconstruct::{AlignSettings, Alignment, FocalSeries, align, estimate_camera};

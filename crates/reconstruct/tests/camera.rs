@@ -1,4 +1,5 @@
 //! The camera as told by the noise, against the camera that an independent simulator used.
+#![allow(clippy::print_stdout, reason = "figures, and which data are absent")]
 
 use atomlens_reconstruct::estimate_camera;
 
@@ -40,7 +41,7 @@ fn gain_and_transfer_function_of_the_reference() {
     }
     // The stated standard deviations hold: root-mean-square errors in units of them.
     for pull in pulls {
-        let rms = (pull / count as f64).sqrt();
+        let rms = (pull / count).sqrt();
         println!("rms pull {rms:.2}");
         assert!(rms < 1.8, "{rms}");
     }

@@ -170,12 +170,12 @@ impl<'a> Search<'a> {
             let frequency = &spectra.frequencies[*index];
             let mut squares = 0.0;
             let mut power = 0.0;
-            for image in 0..images {
+            for (image, carried) in carried.iter_mut().enumerate() {
                 let transfer = lens.chi(image, frequency.k, wavelength).sin();
                 let value = spectra.values[image][*index] * transfer;
                 squares += transfer * transfer;
                 power += value.norm_sqr();
-                carried[image][place] = value;
+                carried[place] = value;
             }
             let weight = frequency.weight / (squares + LEAST_TRANSFER);
             own += weight * power;

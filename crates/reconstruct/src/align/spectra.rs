@@ -81,7 +81,7 @@ pub(super) fn smooth_at_least(n: usize) -> usize {
 fn is_smooth(n: usize) -> bool {
     let mut rest = n;
     for prime in [2, 3, 5] {
-        while rest > 1 && rest % prime == 0 {
+        while rest > 1 && rest.is_multiple_of(prime) {
             rest /= prime;
         }
     }

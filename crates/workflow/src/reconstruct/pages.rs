@@ -45,7 +45,8 @@ pub(super) fn write(
         phase_rad: phase.view(),
         amplitude: amplitude.view(),
         phase_sigma_rad: optics.phase_sigma_rad,
-        amplitude_sigma: optics.phase_sigma_rad,
+        // Counting noise is known for the phase alone.
+        amplitude_sigma: None,
         residuals: residuals.collect(),
         optics: values(optics),
         camera: solution.camera.as_ref().map(camera),
