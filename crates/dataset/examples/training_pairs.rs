@@ -64,7 +64,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     .map(|column| (column.x_angstrom, column.y_angstrom))
                     .collect();
                 if !places.is_empty() {
-                    panel = panel.marks(*name, places);
+                    panel = panel.marks(name.clone(), places);
                 }
             }
             sheet = sheet.push(panel);

@@ -49,7 +49,10 @@ fn errors(found: &Alignment, truth: &[[f64; 2]]) -> Vec<(f64, f64)> {
     out
 }
 
-fn measure(amplitude_angstrom: f64, step_error: f64, trials: usize) -> Option<Vec<(f64, Vec<(f64, f64)>)>> {
+/// Dose of a series, and its errors with their standard deviations in angstrom.
+type OfSeries = (f64, Vec<(f64, f64)>);
+
+fn measure(amplitude_angstrom: f64, step_error: f64, trials: usize) -> Option<Vec<OfSeries>> {
     let all = reference::load()?;
     let mut out = Vec::new();
     for trial in 0..trials {
