@@ -284,7 +284,10 @@ fn starts(
     };
     if let Some(shifts) = &settings.shift_angstrom {
         start.shift_angstrom.clone_from(shifts);
-        let fitting = settings.lenses.iter().filter(|found| found.defocus_angstrom.len() == series.len());
+        // A focus that was found with another spherical aberration than the one that is held says nothing.
+        let is_free = settings.lens.c30_angstrom.sigma > 0.0;
+        let fits = |found: &&LensHypothesis| is_free && found.defocus_angstrom.len() == series.len();
+        let fitting = settings.lenses.iter().filter(fits);
         let hypotheses = fitting.map(|found| lens(found, shifts.clone(), &start)).collect();
         return Ok((start, hypotheses));
     }
