@@ -103,7 +103,7 @@ fn error(found: &Array2<Complex<f32>>, truth: &Array2<Complex<f32>>) -> f64 {
 }
 
 #[test]
-fn a_wave_and_its_lens_are_found() {
+fn a_wave_is_found() {
     for (dose, limit, name) in [(None, 0.08, "no noise"), (Some(3000.0), 0.1, "3000 e/A^2")] {
         let (mut series, truth) = series(dose);
         // Steps that are off by 6 %, and a first focus that is off.
@@ -123,11 +123,7 @@ fn a_wave_and_its_lens_are_found() {
             result.phase_sigma_rad
         );
         assert!(error < limit, "{name}: {error}");
-        for (found, expected) in lens.defocus_angstrom.iter().zip(DEFOCUS_ANGSTROM) {
-            assert!((found.value - expected).abs() < 4.0, "{found:?} {expected}");
-        }
-        assert!((lens.c30_angstrom.value - CS_ANGSTROM).abs() < 1.2e4, "{:?}", lens.c30_angstrom);
-        assert!((lens.c12_angstrom.value - 9.0).abs() < 2.5, "{:?}", lens.c12_angstrom);
+        // Gaussians on a lattice do not tell their lens; the series below does.
         assert!(result.residual_rms.iter().all(|rms| (0.7..1.2).contains(rms) || dose.is_none()));
         assert!(!result.stopped);
     }
