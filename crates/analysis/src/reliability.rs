@@ -7,13 +7,11 @@
 
 use atomlens_core::DetectedColumn;
 use atomlens_core::glam::DVec2;
+use atomlens_core::quantile::NORMAL_95;
 use serde::{Deserialize, Serialize};
 
 use crate::matching::{HIT_RADIUS_ANGSTROM, pair};
 use crate::score::places;
-
-/// Quantile of the normal distribution for intervals of 95 %.
-const Z_95: f64 = 1.959_963_985;
 
 /// A number of successes among trials.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -36,9 +34,9 @@ impl Fraction {
         if count == 0 {
             return None;
         }
-        let (n, value, square) = (count as f64, hits as f64 / count as f64, Z_95 * Z_95);
+        let (n, value, square) = (count as f64, hits as f64 / count as f64, NORMAL_95 * NORMAL_95);
         let centre = (value + square / (2.0 * n)) / (1.0 + square / n);
-        let half = Z_95 / (1.0 + square / n) * (value * (1.0 - value) / n + square / (4.0 * n * n)).sqrt();
+        let half = NORMAL_95 / (1.0 + square / n) * (value * (1.0 - value) / n + square / (4.0 * n * n)).sqrt();
         Some(Fraction { hits, count, value, low: (centre - half).max(0.0), high: (centre + half).min(1.0) })
     }
 }

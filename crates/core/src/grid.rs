@@ -74,19 +74,25 @@ pub fn frequencies(n: usize, pixel: f64) -> Vec<f64> {
 /// The smallest length of at least `n` whose only prime factors are 2, 3 and 5, and which is even:
 /// lengths that a fast Fourier transform likes.
 pub fn next_fast_length(n: usize) -> usize {
-    let smooth = |mut m: usize| {
-        for prime in [2, 3, 5] {
-            while m.is_multiple_of(prime) {
-                m /= prime;
-            }
-        }
-        m == 1
-    };
     let mut candidate = n.max(2).next_multiple_of(2);
-    while !smooth(candidate) {
+    while !is_fast_length(candidate) {
         candidate += 2;
     }
     candidate
+}
+
+/// The largest length of at most `n`, even or odd, whose only prime factors are 2, 3 and 5; 1 where there is none.
+pub fn last_fast_length(n: usize) -> usize {
+    (1..=n).rev().find(|candidate| is_fast_length(*candidate)).unwrap_or(1)
+}
+
+fn is_fast_length(mut n: usize) -> bool {
+    for prime in [2, 3, 5] {
+        while n > 1 && n.is_multiple_of(prime) {
+            n /= prime;
+        }
+    }
+    n == 1
 }
 
 #[cfg(test)]
@@ -102,5 +108,6 @@ mod tests {
     #[test]
     fn fast_lengths() {
         assert_eq!([1, 7, 129, 511, 1000].map(next_fast_length), [2, 8, 144, 512, 1000]);
+        assert_eq!([0, 1, 7, 383, 512, 1001].map(last_fast_length), [1, 1, 6, 375, 512, 1000]);
     }
 }

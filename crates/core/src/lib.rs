@@ -1,5 +1,5 @@
 //! The words that every other crate of atomlens shares: elements, structures, columns, grids,
-//! calibrated images, distributions of a recipe's knobs, and seeded randomness.
+//! calibrated images, distributions of a recipe's knobs, quantiles, and seeded randomness.
 //!
 //! Nothing here reads a file, draws a picture, starts a thread or knows a framework.
 //!
@@ -14,6 +14,7 @@ pub mod distribution;
 pub mod element;
 pub mod grid;
 pub mod micrograph;
+pub mod quantile;
 pub mod random;
 pub mod structure;
 

@@ -9,6 +9,7 @@
 //!
 //! What blurs the image before electrons are counted (vibration, drift) is not seen in the noise. Readout noise is taken to be small.
 
+use atomlens_core::quantile::gamma_quantile;
 use atomlens_simulate::camera::TransferCurve;
 use ndarray::ArrayView2;
 use num_complex::Complex;
@@ -240,7 +241,7 @@ fn noise_rings(images: &[ArrayView2<'_, f32>]) -> Result<Vec<NoiseRing>, Reconst
     }
     // Mean of n exponential variables: a gamma distribution of shape n.
     let shape = images.len() as f64;
-    let factor = puruspe::invgammp(QUANTILE, shape) / shape;
+    let factor = gamma_quantile(QUANTILE, shape) / shape;
     let density = (-factor * shape + (shape - 1.0) * (factor * shape).ln() - puruspe::ln_gamma(shape)).exp() * shape;
     let mut rings = Vec::with_capacity(total);
     for (members, sum) in members.iter_mut().zip(&sums) {

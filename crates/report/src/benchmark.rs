@@ -5,11 +5,10 @@
 //! DOI 10.1080/01621459.1927.10502953. They stay between 0 and 1 and are right for few trials and for proportions near
 //! the ends.
 
+use atomlens_core::quantile::NORMAL_95;
+
 use crate::plot::Plot;
 use crate::series::Series;
-
-/// Standard deviations of a normal distribution that hold 95 % of it, on both sides.
-pub const Z_95: f64 = 1.959_963_984_540_054;
 
 /// Scores on images of one dose.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -88,7 +87,7 @@ pub fn wilson_interval(successes: usize, trials: usize, z: f64) -> (f64, f64) {
 /// F1 with its numbers, precision and recall with their 95 % intervals, against dose.
 pub fn score_plot(scores: &[DoseScore]) -> Plot {
     let scores = by_dose(scores);
-    let interval = |part: usize, rest: usize| wilson_interval(part, part + rest, Z_95);
+    let interval = |part: usize, rest: usize| wilson_interval(part, part + rest, NORMAL_95);
     let lowest = scores.iter().flat_map(|s| [s.precision(), s.recall(), s.f1()]).fold(1.0, f64::min);
     // From a round number below the lowest, with room for the marks at 1.
     let floor = ((lowest * 10.0 - 0.5).floor() / 10.0).clamp(0.0, 0.9);
@@ -143,7 +142,7 @@ pub fn reliability_plot(bins: &[ReliabilityBin]) -> Plot {
         .series(Series::dashed("as stated", [(0.0, 0.0), (1.0, 1.0)]))
         .series(
             Series::points("found, 95 % interval", found)
-                .errors(bins.iter().map(|bin| wilson_interval(bin.columns, bin.detections, Z_95)))
+                .errors(bins.iter().map(|bin| wilson_interval(bin.columns, bin.detections, NORMAL_95)))
                 .joined(),
         )
 }
@@ -156,7 +155,7 @@ pub fn sigma_plot(bins: &[SigmaBin]) -> Plot {
     let (low, high) = crate::Scale::Logarithmic.extent(ends, 0.12);
     let (low, high) = if low.is_finite() && high.is_finite() { (low, high) } else { (1.0, 100.0) };
     // The relative uncertainty of a standard deviation from n numbers is 1 / sqrt(2 n).
-    let spread = |bin: &&SigmaBin| Z_95 / (4.0 * bin.columns as f64).sqrt();
+    let spread = |bin: &&SigmaBin| NORMAL_95 / (4.0 * bin.columns as f64).sqrt();
     Plot::new("position σ given (pm)", "RMS error found in x and y (pm)")
         .square()
         .x_log()
@@ -188,10 +187,10 @@ mod tests {
         for (successes, trials, low, high) in
             [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)]
         {
-            let found = wilson_interval(successes, trials, Z_95);
+            let found = wilson_interval(successes, trials, NORMAL_95);
             assert!((found.0 - low).abs() < 5e-5 && (found.1 - high).abs() < 5e-5, "{successes}/{trials}: {found:?}");
         }
-        assert_eq!(wilson_interval(0, 0, Z_95), (0.0, 1.0));
+        assert_eq!(wilson_interval(0, 0, NORMAL_95), (0.0, 1.0));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Plots of what a movie was found to do: rates by class, drift, lifetimes, correlation, displacements.
 
+use atomlens_core::quantile::NORMAL_95;
+
 use crate::colour::{Colour, from_hex};
 use crate::estimate::Estimate;
 use crate::plot::Plot;
@@ -168,7 +170,7 @@ pub fn drift_plot(drift: &[DriftPoint]) -> Plot {
     let (times, label) = drift_axis(drift);
     let line = |name: &str, of: fn(&DriftPoint) -> f64| {
         let value = |point: &DriftPoint| if point.trusted { of(point) } else { f64::NAN };
-        let half = |point: &DriftPoint| 1.96 * point.sigma_nm;
+        let half = |point: &DriftPoint| NORMAL_95 * point.sigma_nm;
         let ends = drift.iter().map(|point| (value(point) - half(point), value(point) + half(point)));
         Series::line(name, times.iter().zip(drift).map(|(time, point)| (*time, value(point)))).errors(ends)
     };

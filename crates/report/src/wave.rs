@@ -3,6 +3,7 @@
 //! Phases are in rad on *viridis*, amplitudes grey, residuals in standard deviations of the noise on a map that is
 //! centred on zero.
 
+use atomlens_core::quantile::NORMAL_95;
 use ndarray::ArrayView2;
 
 use crate::ReportError;
@@ -79,7 +80,7 @@ pub fn convergence_plot(steps: &[(f64, f64)]) -> Plot {
 pub fn focus_plot(images: &[(f64, f64, Option<f64>)]) -> Plot {
     let differences = images.iter().map(|(stated, found, _)| (*stated, found - stated));
     let errors = images.iter().map(|(stated, found, sigma)| {
-        let half = crate::benchmark::Z_95 * sigma.unwrap_or(0.0);
+        let half = NORMAL_95 * sigma.unwrap_or(0.0);
         (found - stated - half, found - stated + half)
     });
     let (low, high) =

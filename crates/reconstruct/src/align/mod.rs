@@ -18,6 +18,7 @@ mod refine;
 mod search;
 mod spectra;
 
+use atomlens_core::grid::next_fast_length;
 use num_complex::Complex;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use self::lens::{Lens, natural_units};
 use self::refine::{Beliefs, Refinement};
 use self::search::{Candidate, Reach, Search, back};
-use self::spectra::{Field, Spectra, smooth_at_least};
+use self::spectra::{Field, Spectra};
 use crate::fourier::Fourier;
 use crate::{CameraEstimate, FocalSeries, ReconstructError};
 
@@ -550,7 +551,7 @@ impl Ground {
 
 /// Skewness of the phase that explains the images best.
 fn skewness(spectra: &Spectra, found: &Candidate) -> f64 {
-    let [nx, ny] = spectra.reach().map(|index| smooth_at_least(2 * index + 2));
+    let [nx, ny] = spectra.reach().map(|index| next_fast_length(2 * index + 2));
     let zero = Complex::new(0.0_f32, 0.0);
     let (mut spectrum, mut phase) = (vec![zero; nx * ny], vec![zero; nx * ny]);
     for (index, frequency) in spectra.frequencies.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Images brought to where the reference lies.
 //!
-//! A kernel of eight lobes on each side (C. E. Duchon, *J. Appl. Meteorol.* 18, 1016 (1979), doi:10.1175/1520-0450(1979)018<1016:LFIOAT>2.0.CO;2) keeps
-//! all but the highest tenth of the frequencies to better than a hundredth. Beyond the border images are mirrored; the mask tells where that is.
+//! A kernel of eight lobes on each side in the window of J. F. Kaiser (*IEEE Int. Symp. Circuits Syst.* 20 (1974); A. V. Oppenheim and R. W. Schafer,
+//! *Discrete-Time Signal Processing*, section 7.5.3) keeps the lower eight tenths of the frequencies to better than a hundredth. Beyond the border images are mirrored; the mask tells where that is.
 
 use std::f64::consts::PI;
 
@@ -13,6 +13,9 @@ use crate::{FocalSeries, ReconstructError};
 
 /// Lobes of the kernel on each side.
 const LOBES: f64 = 8.0;
+
+/// Kaiser's parameter: of those with so many lobes the one that is nearest to 1 up to eight tenths of Nyquist's frequency.
+const KAISER_BETA: f64 = 5.0;
 
 /// A series whose images show the same place.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,14 +112,18 @@ fn taps(shift: f64) -> (i64, Vec<f32>) {
     let whole = shift.floor();
     let part = shift - whole;
     let lobes = LOBES as i64;
-    let weights: Vec<f64> = (1 - lobes..=lobes).map(|offset| lanczos(offset as f64 - part)).collect();
+    let weights: Vec<f64> = (1 - lobes..=lobes).map(|offset| kernel(offset as f64 - part)).collect();
     let sum: f64 = weights.iter().sum();
     (whole as i64, weights.into_iter().map(|weight| (weight / sum) as f32).collect())
 }
 
-fn lanczos(x: f64) -> f64 {
-    let sinc = |x: f64| if x.abs() < 1e-9 { 1.0 } else { (PI * x).sin() / (PI * x) };
-    if x.abs() >= LOBES { 0.0 } else { sinc(x) * sinc(x / LOBES) }
+fn kernel(x: f64) -> f64 {
+    if x.abs() >= LOBES {
+        return 0.0;
+    }
+    let sinc = if x.abs() < 1e-9 { 1.0 } else { (PI * x).sin() / (PI * x) };
+    let inside = (1.0 - (x / LOBES).powi(2)).sqrt();
+    sinc * puruspe::In(0, KAISER_BETA * inside) / puruspe::In(0, KAISER_BETA)
 }
 
 fn mirrored(index: i64, length: usize) -> usize {

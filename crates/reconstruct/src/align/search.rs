@@ -1,11 +1,12 @@
 //! Which focus, which spherical aberration, and where each image lies: a search over a grid of the first two, with correlations of whole
 //! images for the third.
 
+use atomlens_core::grid::next_fast_length;
 use num_complex::Complex;
 use rayon::prelude::*;
 
 use super::lens::Lens;
-use super::spectra::{Spectra, smooth_at_least};
+use super::spectra::Spectra;
 use crate::fourier::Fourier;
 
 /// What is added to the sum of squared transfers, so that frequencies that no image transfers say nothing.
@@ -41,7 +42,7 @@ struct Correlator {
 impl Correlator {
     /// `finer`: how many times finer than the frequencies need.
     fn new(spectra: &Spectra, highest: [usize; 2], finer: usize, reach: Reach) -> Correlator {
-        let [nx, ny] = highest.map(|index| smooth_at_least(finer * (2 * index + 2)));
+        let [nx, ny] = highest.map(|index| next_fast_length(finer * (2 * index + 2)));
         let step = [spectra.extent_angstrom[0] / nx as f64, spectra.extent_angstrom[1] / ny as f64];
         let signed = |index: usize, n: usize| if 2 * index < n { index as f64 } else { index as f64 - n as f64 };
         let mut near = Vec::new();

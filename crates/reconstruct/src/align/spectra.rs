@@ -1,5 +1,6 @@
 //! Spectra of the contrast of all images at the spatial frequencies that carry signal, with the weight of each.
 
+use atomlens_core::grid::last_fast_length;
 use ndarray::ArrayView2;
 use num_complex::Complex;
 use rayon::prelude::*;
@@ -41,7 +42,7 @@ impl Field {
             if left < smallest as i64 {
                 return None;
             }
-            size[axis] = smooth_at_most(left as usize);
+            size[axis] = last_fast_length(left as usize);
             // In the middle of what is common.
             lowest[axis] = low - (left - size[axis] as i64) / 2;
         }
@@ -52,7 +53,7 @@ impl Field {
 
     /// Its middle, of at most so many pixels along each side.
     pub(super) fn middle(self, most: usize) -> Field {
-        let size = self.size.map(|size| if size > most { smooth_at_most(most) } else { size });
+        let size = self.size.map(|size| if size > most { last_fast_length(most) } else { size });
         let margin = [0, 1].map(|axis| (self.size[axis] - size[axis]) / 2);
         let first = self.first.iter().map(|at| [at[0] + margin[0], at[1] + margin[1]]).collect();
         Field { first, size }
@@ -66,26 +67,6 @@ impl Field {
         let mut pairs = self.first.iter().zip(&other.first);
         pairs.all(|(a, b)| (0..2).all(|axis| apart(a, b, axis).unsigned_abs() as usize <= pixels))
     }
-}
-
-/// The largest number of prime factors up to 5 that is at most `n`.
-fn smooth_at_most(n: usize) -> usize {
-    (1..=n).rev().find(|candidate| is_smooth(*candidate)).unwrap_or(1)
-}
-
-/// The smallest even number of prime factors up to 5 that is at least `n`.
-pub(super) fn smooth_at_least(n: usize) -> usize {
-    (n..).find(|candidate| candidate % 2 == 0 && is_smooth(*candidate)).unwrap_or(n)
-}
-
-fn is_smooth(n: usize) -> bool {
-    let mut rest = n;
-    for prime in [2, 3, 5] {
-        while rest > 1 && rest.is_multiple_of(prime) {
-            rest /= prime;
-        }
-    }
-    rest == 1
 }
 
 /// A spatial frequency; of `k` and `-k` there is one.
@@ -256,16 +237,4 @@ fn noise_of_rings(frequencies: &[Frequency], power: &[f64], images: usize, exten
         })
         .collect();
     frequencies.iter().map(|frequency| low[ring(frequency)]).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_smooth() {
-        assert_eq!(smooth_at_most(383), 375);
-        assert_eq!(smooth_at_least(101), 108);
-        assert!(is_smooth(1) && is_smooth(480) && !is_smooth(14));
-    }
 }

@@ -4,6 +4,7 @@ use atomlens_analysis::matching::{assign, pair};
 use atomlens_analysis::movie::events::EventKind;
 use atomlens_analysis::reliability::Fraction;
 use atomlens_core::glam::DVec2;
+use atomlens_core::quantile::NORMAL_95;
 
 use super::{RATE_BIAS, TwinMovie, TwinRow};
 use crate::WorkflowError;
@@ -226,7 +227,7 @@ impl Tally {
             let ratio = found / truth;
             let square: f64 = self.switches.iter().map(|([value, ..], n)| (value - ratio * *n as f64).powi(2)).sum();
             let error = 100.0 * (square * many / (many - 1.0)).sqrt() / truth;
-            Some((bias - 1.96 * error, bias + 1.96 * error))
+            Some((bias - NORMAL_95 * error, bias + NORMAL_95 * error))
         };
         (bias, ends)
     }

@@ -1,5 +1,6 @@
 //! The variance of a rate of several sites, and its interval.
 
+use atomlens_core::quantile::{NORMAL_95, gamma_quantile};
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, Doubt, Estimate, GroupEstimate, Quantity, block_length};
@@ -82,7 +83,7 @@ pub(super) fn estimated(
     let by = |part: f64| part / (x * x);
     let variance = Variance { sites: by(between), shared: by(shared), detection: by(detection), floor: by(floor) };
     let degrees_of_freedom = degrees_of_freedom(&residuals);
-    let widening = if sums.len() > 1 { student_quantile(degrees_of_freedom) / NORMAL_QUANTILE } else { 1.0 };
+    let widening = if sums.len() > 1 { student_quantile(degrees_of_freedom) / NORMAL_95 } else { 1.0 };
     let widened = variance.total() * widening * widening;
     let value = if quantity.is_rate() {
         // One event at all sites together: the scale where none is known.
@@ -158,13 +159,11 @@ fn degrees_of_freedom(residuals: &[f64]) -> f64 {
     if second <= 0.0 { most } else { (2.0 * count / (fourth / (second * second) - 1.0)).clamp(1.0, most) }
 }
 
-const NORMAL_QUANTILE: f64 = 1.959_963_984_540_054;
-
 /// Two-sided quantile of 95 % of Student's distribution.
 fn student_quantile(degrees_of_freedom: f64) -> f64 {
     // P(|t| > q) = I(d / (d + q^2); d / 2, 1 / 2).
     let x = puruspe::invbetai(0.05, 0.5 * degrees_of_freedom, 0.5);
-    if x > 0.0 { (degrees_of_freedom * (1.0 - x) / x).sqrt() } else { NORMAL_QUANTILE }
+    if x > 0.0 { (degrees_of_freedom * (1.0 - x) / x).sqrt() } else { NORMAL_95 }
 }
 
 /// Of so many events a gamma distribution is a normal one.
@@ -175,22 +174,11 @@ fn rate_interval(rate: f64, variance: f64, event: f64) -> Estimate {
     let scale = if rate > 0.0 && variance > 0.0 { variance / rate } else { event };
     let effective = rate / scale;
     if effective > NORMAL_FROM {
-        let half = NORMAL_QUANTILE * variance.sqrt();
+        let half = NORMAL_95 * variance.sqrt();
         return Estimate { value: rate, low: rate - half, high: rate + half };
     }
     let low = if effective > 1e-6 { scale * gamma_quantile(0.025, effective) } else { 0.0 };
     Estimate { value: rate, low: low.min(rate), high: (scale * gamma_quantile(0.975, effective + 1.0)).max(rate) }
-}
-
-/// Quantile of the gamma distribution of a shape, by halving; `puruspe::invgammp` leaves its domain for some shapes.
-fn gamma_quantile(probability: f64, shape: f64) -> f64 {
-    let mut high = shape + 10.0 * shape.sqrt() + 10.0;
-    let mut low = 0.0;
-    for _ in 0..80 {
-        let middle = 0.5 * (low + high);
-        *(if puruspe::gammp(shape, middle) < probability { &mut low } else { &mut high }) = middle;
-    }
-    0.5 * (low + high)
 }
 
 /// Interval of 95 % of a share.
@@ -201,7 +189,7 @@ fn share_interval(share: f64, variance: f64) -> Estimate {
         return Estimate { value: share, low: share, high: share };
     }
     let logit = (share / (1.0 - share)).ln();
-    let half = NORMAL_QUANTILE * variance.sqrt() / slope;
+    let half = NORMAL_95 * variance.sqrt() / slope;
     let back = |x: f64| 1.0 / (1.0 + (-x).exp());
     Estimate { value: share, low: back(logit - half), high: back(logit + half) }
 }

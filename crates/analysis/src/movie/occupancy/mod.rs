@@ -18,6 +18,7 @@ mod rates;
 mod selection;
 
 use atomlens_core::SeedPath;
+use atomlens_core::quantile::NORMAL_95;
 use ndarray::{Array2, ArrayView2};
 use rand_distr::{Distribution, Gamma, StandardNormal};
 use rayon::prelude::*;
@@ -129,7 +130,7 @@ impl Estimate {
         let value = draws.iter().sum::<f64>() / count;
         if draws.len() < FEW {
             let square = draws.iter().map(|draw| (draw - value).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
-            let half = 1.96 * square.sqrt();
+            let half = NORMAL_95 * square.sqrt();
             return Estimate { value, low: (value - half).max(0.0), high: value + half };
         }
         let at = |share: f64| {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use atomlens_analysis::defects::{self, Defect, DefectKind, EdgeKind, SheetDefects, Sublattice};
 use atomlens_core::DetectedColumn;
+use atomlens_core::quantile::NORMAL_95;
 use atomlens_report::html::{Confusion, DefectCount, FocalSeriesReport, SeriesFacts, SpeciesAccuracy, Warning};
 use atomlens_report::{Defects, Edge, EdgeDirection, Estimate, GrainBoundary, RingDefect, SiteDefect, SiteKind};
 use ndarray::Axis;
@@ -12,9 +13,6 @@ use super::{Found, conclusions};
 use crate::WorkflowError;
 use crate::model::{self, ModelCard};
 use crate::series::place::Placed;
-
-/// Half of an interval of 95 % in standard deviations.
-const OF_95_PERCENT: f64 = 1.96;
 
 /// Writes the report.
 ///
@@ -99,7 +97,7 @@ pub(crate) fn facts(placed: &Placed) -> SeriesFacts {
 }
 
 fn count(count: &defects::KindCount) -> DefectCount {
-    let half = OF_95_PERCENT * count.expected_sigma;
+    let half = NORMAL_95 * count.expected_sigma;
     let share = match (count.fraction, count.fraction_interval) {
         (Some(value), Some([low, high])) => Estimate::new(value, low, high),
         (Some(value), None) => Estimate::without_interval(value),
@@ -199,7 +197,7 @@ impl Drawn<'_> {
 
 fn boundary(boundary: &defects::Boundary) -> GrainBoundary {
     let angle = boundary.misorientation_rad.to_degrees();
-    let half = OF_95_PERCENT * boundary.misorientation_sigma_rad.to_degrees();
+    let half = NORMAL_95 * boundary.misorientation_sigma_rad.to_degrees();
     let mut note = match boundary.dislocations {
         0 => String::new(),
         1 => "one pair of five and seven".to_owned(),
