@@ -297,7 +297,8 @@ mod tests {
             assert_eq!(whole, tiled, "{:?}", network.architecture().family);
             let wave = whole.wave.unwrap();
             assert_eq!(wave.dim(), (2, 301, 250));
-            assert!(wave.iter().all(|value| *value != 0.0));
+            let zeros = wave.iter().filter(|value| **value == 0.0).count();
+            assert!(zeros < wave.len() / 100, "{zeros} {:?}", network.architecture().family);
             let whole = whole.map;
             assert_eq!((whole.grid.ny, whole.grid.nx), (151, 125));
             assert!(whole.share_of_any().iter().all(|share| (0.0..=1.0001).contains(share)));

@@ -294,11 +294,12 @@ pub(crate) mod tests {
         // Along parts of the gradient itself: single pixels drown in single precision, and across it the misfit is flat, so
         // that its curvature drowns the slope.
         let largest = gradient.iter().map(|g| g.norm()).fold(0.0, f32::max);
+        // Half of the pixels at least, or the slope drowns in the rounding of the sum.
         let parts: [(&str, fn(usize, Complex<f32>) -> Complex<f32>); 4] = [
             ("phases", |_, g| Complex::new(g.re, 0.0)),
             ("amplitudes", |_, g| Complex::new(0.0, g.im)),
-            ("every third", |i, g| if i % 3 == 0 { g } else { Complex::default() }),
-            ("the beginning", |i, g| if i < 500 { g } else { Complex::default() }),
+            ("every second", |i, g| if i % 2 == 0 { g } else { Complex::default() }),
+            ("the beginning", |i, g| if i < 1200 { g } else { Complex::default() }),
         ];
         for (name, part) in parts {
             let direction: Vec<Complex<f32>> =
@@ -311,8 +312,8 @@ pub(crate) mod tests {
                 phase.iter_mut().zip(&direction).for_each(|(p, d)| *p -= d * step);
                 value
             };
-            let found = (at(2e-3) - at(-2e-3)) / 4e-3;
-            assert!((found / expected - 1.0).abs() < 2e-3, "{name}: {found} {expected}");
+            let found = (at(1e-2) - at(-1e-2)) / 2e-2;
+            assert!((found / expected - 1.0).abs() < 3e-3, "{name}: {found} {expected}");
         }
     }
 }

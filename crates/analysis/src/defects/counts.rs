@@ -7,24 +7,9 @@
 //! scaled to `E`. Fractions of sites have the interval of C. J. Clopper and E. S. Pearson (*Biometrika* 26, 404 (1934),
 //! doi:10.1093/biomet/26.4.404), with the numbers of successes and trials reduced alike.
 
-use atomlens_core::quantile::poisson_interval;
-use puruspe::invbetai;
+use atomlens_core::quantile::{poisson_interval, proportion_interval};
 
 use super::{DefectKind, KindCount};
-
-/// One tail of 95 %.
-const TAIL: f64 = 0.025;
-
-/// With fewer successes the lower limit is 0 to thirty digits.
-const LEAST_COUNT: f64 = 0.05;
-
-/// Limits of 95 % of a proportion; neither number need be whole. 0 to 1 without trials.
-pub fn proportion_interval(successes: f64, trials: f64) -> [f64; 2] {
-    let failures = (trials - successes).max(0.0);
-    let low = if successes > LEAST_COUNT { invbetai(TAIL, successes, failures + 1.0) } else { 0.0 };
-    let high = if failures > 0.0 { invbetai(1.0 - TAIL, successes + 1.0, failures) } else { 1.0 };
-    [low, high]
-}
 
 /// The numbers of a kind, from the probabilities of all that could be one.
 pub(super) fn count(
@@ -63,17 +48,6 @@ mod tests {
 
     fn near(found: [f64; 2], expected: [f64; 2], tolerance: f64) {
         assert!((0..2).all(|end| (found[end] - expected[end]).abs() < tolerance), "{found:?} {expected:?}");
-    }
-
-    #[test]
-    fn limits_of_proportions_as_published() {
-        // R. G. Newcombe, Stat. Med. 17, 857 (1998), method 5: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
-        near(proportion_interval(81.0, 263.0), [0.2527, 0.3676], 1e-4);
-        near(proportion_interval(15.0, 148.0), [0.0578, 0.1617], 1e-4);
-        near(proportion_interval(0.0, 20.0), [0.0, 0.1684], 1e-4);
-        near(proportion_interval(1.0, 29.0), [0.0009, 0.1776], 1e-4);
-        near(proportion_interval(20.0, 20.0), [0.8316, 1.0], 1e-4);
-        near(proportion_interval(0.0, 0.0), [0.0, 1.0], 1e-12);
     }
 
     #[test]

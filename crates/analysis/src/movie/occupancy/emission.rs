@@ -55,7 +55,7 @@ impl Emission {
     /// 0.5 for not at all, 1 for always.
     pub fn separation(&self) -> f64 {
         let width = self.filled.deviation.hypot(self.empty.deviation);
-        0.5 * puruspe::erfc(-self.difference() / (width * std::f64::consts::SQRT_2))
+        0.5 * statrs::function::erf::erfc(-self.difference() / (width * std::f64::consts::SQRT_2))
     }
 
     /// Difference of both means.
