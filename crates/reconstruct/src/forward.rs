@@ -295,7 +295,8 @@ pub(crate) mod tests {
         // that its curvature drowns the slope.
         let largest = gradient.iter().map(|g| g.norm()).fold(0.0, f32::max);
         // Half of the pixels at least, or the slope drowns in the rounding of the sum.
-        let parts: [(&str, fn(usize, Complex<f32>) -> Complex<f32>); 4] = [
+        type Part = fn(usize, Complex<f32>) -> Complex<f32>;
+        let parts: [(&str, Part); 4] = [
             ("phases", |_, g| Complex::new(g.re, 0.0)),
             ("amplitudes", |_, g| Complex::new(0.0, g.im)),
             ("every second", |i, g| if i % 2 == 0 { g } else { Complex::default() }),
