@@ -1,6 +1,7 @@
 //! Reconstructs the series of a folder of reference data (`series_NNN.npy`, `meta.json`) and writes the waves:
-//! `reference FOLDER OUT [--jitter] [--steps-only] [--camera-of-file] [--only N,N]`. `benches/focal_series/judge_wave.py` compares
-//! them with the truth.
+//! `reference FOLDER OUT [--jitter] [--steps-only] [--only N,N] [--start FOLDER]`. `benches/focal_series/judge_wave.py` compares them
+//! with the truth. With `--start` the solutions begin with the waves of a folder (`NNN/exit_wave.npy`, as `atomlens reconstruct`
+//! writes them).
 #![allow(clippy::print_stdout, reason = "an example speaks to whoever runs it")]
 
 use std::path::Path;
@@ -13,15 +14,31 @@ use num_complex::Complex;
 use rand::RngExt;
 use serde_json::{Value, json};
 
-/// Just enough of the NPY format for these files: little-endian single precision, C order, three dimensions.
-fn read(path: &Path) -> Array3<f32> {
+/// Just enough of the NPY format for these files: the numbers of the shape, and the bytes of what is little-endian and in C order.
+fn contents(path: &Path) -> (Vec<usize>, Vec<u8>) {
     let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let header_length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     let header = std::str::from_utf8(&bytes[10..10 + header_length]).expect("a header in ASCII");
     let shape = header.split("'shape': (").nth(1).expect("a shape").split(')').next().expect("its end");
     let shape: Vec<usize> = shape.split(',').filter_map(|n| n.trim().parse().ok()).collect();
-    let values = bytes[10 + header_length..].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("4")));
-    Array3::from_shape_vec((shape[0], shape[1], shape[2]), values.collect()).expect("as many values as promised")
+    (shape, bytes[10 + header_length..].to_vec())
+}
+
+fn numbers(bytes: &[u8]) -> impl Iterator<Item = f32> {
+    bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().expect("4")))
+}
+
+fn read(path: &Path) -> Array3<f32> {
+    let (shape, bytes) = contents(path);
+    Array3::from_shape_vec((shape[0], shape[1], shape[2]), numbers(&bytes).collect())
+        .expect("as many values as promised")
+}
+
+fn read_wave(path: &Path) -> Array2<Complex<f32>> {
+    let (shape, bytes) = contents(path);
+    let parts: Vec<f32> = numbers(&bytes).collect();
+    let values = parts.chunks_exact(2).map(|part| Complex::new(part[0], part[1])).collect();
+    Array2::from_shape_vec((shape[0], shape[1]), values).expect("as many values as promised")
 }
 
 fn write(path: &Path, wave: &Array2<Complex<f32>>) {
@@ -110,8 +127,12 @@ fn main() {
         if let Some(value) = number("--iterations") {
             settings.most_iterations = value as usize;
         }
+        let start = arguments.iter().position(|argument| argument == "--start").map(|at| {
+            let folder = Path::new(&arguments[at + 1]).join(format!("{index:03}"));
+            read_wave(&folder.join("exit_wave.npy"))
+        });
         let begin = Instant::now();
-        let result = reconstruct(&series, &settings, None, &mut |progress| {
+        let result = reconstruct(&series, &settings, start.as_ref(), &mut |progress| {
             if has("--verbose") {
                 println!("  {:3}: {:.6}", progress.iteration, progress.value);
             }

@@ -135,6 +135,19 @@ const ROUNDS: usize = 2;
 /// Fraction of the amplitude by which linear imaging is off, before and after the images were freed from what is not linear.
 const MODEL_ERROR: [f64; 2] = [0.05, 0.02];
 
+/// What a thin specimen under linear imaging does not tell of the lens, whatever the noise.
+struct ModelSigma {
+    defocus_angstrom: f64,
+    twofold_angstrom: f64,
+    c30_angstrom: f64,
+    focal_spread_angstrom: f64,
+}
+
+/// As found in series of another simulator whose noise matters little (docs/focal-series.md): the scatter about the truth, of focus about the
+/// middle plane of the specimen.
+const MODEL_SIGMA: ModelSigma =
+    ModelSigma { defocus_angstrom: 1.5, twofold_angstrom: 0.7, c30_angstrom: 3.5e3, focal_spread_angstrom: 1.5 };
+
 /// Distance in angstrom up to which a wave to begin with is propagated to the plane of the flattest amplitude.
 const START_PLANES: i32 = 15;
 
@@ -160,7 +173,13 @@ pub fn reconstruct(
     };
     let prepared = Prepared::new(series, &camera.transfer_curve(), camera.gain_counts_per_electron)?;
     let (start_lens, hypotheses) = starts(series, settings, &camera)?;
-    let mut work = Work::new(series, settings, &prepared, &start_lens);
+    let first = match start {
+        Some(start) => start_phase(&prepared, series.wavelength_angstrom(), start)?,
+        None => vec![Complex::default(); prepared.fourier.len()],
+    };
+    let mean = (start.is_some() && settings.wave.start_share < 1.0).then(|| first.clone());
+    let mean = mean.as_deref();
+    let mut work = Work::new(series, settings, &prepared, &start_lens, mean);
     let pixels = series.images.len() as f64;
     let mut done = 0;
     let stopped = std::cell::Cell::new(false);
@@ -171,12 +190,6 @@ pub fn reconstruct(
         !stopped.get()
     };
 
-    let first = match start {
-        Some(start) => start_phase(&prepared, series.wavelength_angstrom(), start)?,
-        None => vec![Complex::default(); prepared.fourier.len()],
-    };
-    let mean = (start.is_some() && settings.wave.start_share < 1.0).then(|| first.clone());
-    let mean = mean.as_deref();
     // The wave is found shortly with every lens that may be right, and the lens with the likeliest wave is taken.
     let linear = work.modes(Choice::Strongest, &vec![Complex::default(); first.len()], None);
     let candidates = work.search.anywhere(&linear, &hypotheses);
@@ -234,6 +247,31 @@ pub fn reconstruct(
         None => settle_slow_changes(&prepared, &mut phase, None, NOTHING_BELOW_PER_ANGSTROM),
     }
     Ok(work.result(phase, found, camera, done, ended))
+}
+
+/// How far the images are from what a wave that is known beforehand lets expect, under the best of the lenses of the settings: minus twice
+/// the logarithm of their likelihood, in units of the misfit that the model leaves anyway. Differences between waves of the same images mean
+/// something, the number by itself nothing. `None` if the settings name no lens.
+///
+/// # Errors
+/// As [`reconstruct`].
+pub fn misfit_of_wave(
+    series: &FocalSeries,
+    settings: &Settings,
+    wave: &Array2<Complex<f32>>,
+) -> Result<Option<f64>, ReconstructError> {
+    series.check()?;
+    settings.check(series)?;
+    let camera = match &settings.camera {
+        Some(camera) => camera.clone(),
+        None => estimate_camera(series)?,
+    };
+    let prepared = Prepared::new(series, &camera.transfer_curve(), camera.gain_counts_per_electron)?;
+    let (start_lens, lenses) = starts(series, settings, &camera)?;
+    let known = start_phase(&prepared, series.wavelength_angstrom(), wave)?;
+    let work = Work::new(series, settings, &prepared, &start_lens, Some(&known));
+    let modes = work.modes(Choice::Strongest, &vec![Complex::default(); known.len()], None);
+    Ok(work.search.likeliest(&modes, &lenses))
 }
 
 /// Takes changes of the complex phase that are slower than a frequency from a wave to begin with, or takes them out: images near focus
@@ -375,16 +413,41 @@ struct Work<'a> {
     settings: &'a Settings,
     prepared: &'a Prepared,
     search: LensSearch,
+    /// Spectra of the phase and the logarithmic amplitude of a wave that is known beforehand, seen through the window.
+    expected: Option<[Vec<Complex<f32>>; 2]>,
     /// Factor of the prior's power.
     power: f64,
 }
 
 impl<'a> Work<'a> {
-    fn new(series: &FocalSeries, settings: &'a Settings, prepared: &'a Prepared, start: &LensState) -> Work<'a> {
+    /// `start` is the lens to begin with, `known` the complex phase of a wave that is known beforehand.
+    fn new(
+        series: &FocalSeries,
+        settings: &'a Settings,
+        prepared: &'a Prepared,
+        start: &LensState,
+        known: Option<&[Complex<f32>]>,
+    ) -> Work<'a> {
         let search = LensSearch::new(series, &settings.lens, start);
-        let mut work = Work { settings, prepared, search, power: 1.0 };
+        let mut work = Work { settings, prepared, search, expected: None, power: 1.0 };
         work.power = FIRST_PHASE_VARIANCE / work.mean_of_shape(|_| true).0;
+        let window = work.window();
+        work.expected = known.map(|known| {
+            [|value: &Complex<f32>| value.re, |value: &Complex<f32>| value.im]
+                .map(|part| work.spectrum(&known.iter().map(part).collect::<Vec<f32>>(), &window))
+        });
         work
+    }
+
+    /// The spectrum of what differs from the mean within the window.
+    fn spectrum(&self, image: &[f32], window: &[f32]) -> Vec<Complex<f32>> {
+        let mean = image.iter().zip(window).map(|(v, w)| f64::from(v * w)).sum::<f64>()
+            / window.iter().map(|w| f64::from(*w)).sum::<f64>();
+        let mut values: Vec<Complex<f32>> =
+            image.iter().zip(window).map(|(pixel, window)| Complex::new((pixel - mean as f32) * window, 0.0)).collect();
+        let mut spectrum = vec![Complex::default(); values.len()];
+        self.prepared.fourier.forward(&mut values, &mut spectrum);
+        spectrum
     }
 
     /// The focal spread for which the images' power falls with frequency as that of atoms.
@@ -478,25 +541,12 @@ impl<'a> Work<'a> {
                 }
             }
         }
-        let mut values = vec![Complex::default(); count];
-        let spectra: Vec<Vec<Complex<f32>>> = linear
-            .into_iter()
-            .map(|image| {
-                let mean = image.iter().zip(&window).map(|(v, w)| f64::from(v * w)).sum::<f64>()
-                    / window.iter().map(|w| f64::from(*w)).sum::<f64>();
-                for ((value, pixel), window) in values.iter_mut().zip(&image).zip(&window) {
-                    *value = Complex::new((pixel - mean as f32) * window, 0.0);
-                }
-                let mut spectrum = vec![Complex::default(); count];
-                fourier.forward(&mut values, &mut spectrum);
-                spectrum
-            })
-            .collect();
+        let spectra: Vec<Vec<Complex<f32>>> = linear.into_iter().map(|image| self.spectrum(&image, &window)).collect();
         let noise = prepared.noise_variance * window.iter().map(|w| f64::from(w * w)).sum::<f64>();
         let (kx, ky) = (grid.frequencies_x(), grid.frequencies_y());
         let model_error = MODEL_ERROR[usize::from(lens.is_some())];
         let share = self.settings.wave.share(FREQUENCIES_PER_ANGSTROM[1]);
-        Modes::new(&spectra, [&kx, &ky], choice, noise, model_error, share)
+        Modes::new(&spectra, self.expected.as_ref(), [&kx, &ky], choice, noise, model_error, share)
     }
 
     /// A window that falls to zero at the images' borders over a tenth of the field.
@@ -557,7 +607,9 @@ impl<'a> Work<'a> {
         let lens = &found.lens;
         let [a, b] = lens.twofold_angstrom;
         let c12 = a.hypot(b);
-        let [sigma_a, sigma_b] = found.twofold_sigma;
+        // What is held has no standard deviation.
+        let with_model = |sigma: f64, of_model: f64| if sigma > 0.0 { sigma.hypot(of_model) } else { 0.0 };
+        let [sigma_a, sigma_b] = found.twofold_sigma.map(|sigma| with_model(sigma, MODEL_SIGMA.twofold_angstrom));
         let across = if c12 > 0.0 { (a * sigma_b).hypot(b * sigma_a) / c12 } else { sigma_a.max(sigma_b) };
         let along = if c12 > 0.0 { (a * sigma_a).hypot(b * sigma_b) / c12 } else { sigma_a.max(sigma_b) };
         let held = |value: f64| Estimate::new(value, 0.0);
@@ -568,7 +620,7 @@ impl<'a> Work<'a> {
                     .defocus_angstrom
                     .iter()
                     .zip(&found.defocus_sigma)
-                    .map(|(value, sigma)| Estimate::new(*value, *sigma))
+                    .map(|(value, sigma)| Estimate::new(*value, with_model(*sigma, MODEL_SIGMA.defocus_angstrom)))
                     .collect(),
                 c12_angstrom: Estimate::new(c12, along),
                 phi12_rad: Estimate::new(
@@ -576,8 +628,11 @@ impl<'a> Work<'a> {
                     // Half the angle of the vector; all is possible if the vector is not told from zero.
                     (0.5 * across / c12.max(1e-9)).min(0.5 * std::f64::consts::PI),
                 ),
-                c30_angstrom: Estimate::new(lens.c30_angstrom, found.c30_sigma),
-                focal_spread_angstrom: found.spread,
+                c30_angstrom: Estimate::new(lens.c30_angstrom, with_model(found.c30_sigma, MODEL_SIGMA.c30_angstrom)),
+                focal_spread_angstrom: Estimate::new(
+                    found.spread.value,
+                    with_model(found.spread.sigma, MODEL_SIGMA.focal_spread_angstrom),
+                ),
                 blur_angstrom: held(lens.blur_angstrom),
             },
             shift_angstrom: lens

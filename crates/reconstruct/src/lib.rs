@@ -24,7 +24,7 @@ pub mod thon;
 pub use align::{AlignSettings, Alignment, LensHypothesis, Moved, align, aligned};
 pub use camera::{CameraEstimate, estimate_camera, estimate_camera_of_image};
 pub use error::ReconstructError;
-pub use iterative::{Progress, Reconstruction, Settings, reconstruct};
+pub use iterative::{Progress, Reconstruction, Settings, misfit_of_wave, reconstruct};
 pub use lens::{Estimate, LensEstimate, LensPrior};
 pub use posterior::WavePrior;
 pub use series::FocalSeries;

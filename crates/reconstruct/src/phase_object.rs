@@ -8,6 +8,9 @@
 //! `sum_k ln det C + D^+ C^-1 D` smallest, averaged for every frequency over powers `P` from weak to strong. Nothing is
 //! assumed of where the atoms are. Aberrations are even, so that the spectra at `k` and `-k` say the same.
 //!
+//! Where a wave is known beforehand, as a network sees it, the Gaussians have its `phi` and `a` for means and powers `P` from next to
+//! nothing on: it has the signs of a crystal's reflections, by which lenses differ that explain the images alike.
+//!
 //! The phase-object criterion for focal series goes back to E. J. Kirkland et al., Ultramicroscopy 15, 151 (1984), and
 //! A. Thust et al., Ultramicroscopy 64, 249 (1996), doi:10.1016/0304-3991(96)00017-4.
 
@@ -28,6 +31,9 @@ const MOST_MODES: [usize; 2] = [5000, 1500];
 /// Furthest that a step of the refinement goes, in units of the differences that derivatives are taken over.
 const LONGEST_STEP: f64 = 12.0;
 
+/// Differences over so many steps are tried where those over one step make no valley.
+const WIDER: [f64; 3] = [1.0, 3.0, 9.0];
+
 /// Most places from which a search is refined, and most lenses that it answers with.
 const MOST_STARTS: usize = 10;
 const MOST_LENSES: usize = 3;
@@ -35,8 +41,10 @@ const MOST_LENSES: usize = 3;
 /// Deviance in units of its reduced misfit by which a lens that is worse than another is left out.
 const CLEARLY_WORSE: f64 = 200.0;
 
-/// Powers of the phase that are tried, in units of the power that all images have together.
-const POWERS: [f64; 6] = [0.3, 0.6, 1.2, 2.5, 6.0, 20.0];
+/// Powers of the phase that are tried, in units of the power that all images have together: the first few only of what is left of
+/// a phase that is known beforehand.
+const POWERS: [f64; 9] = [0.01, 0.03, 0.1, 0.3, 0.6, 1.2, 2.5, 6.0, 20.0];
+const POWERS_OF_DIFFERENCES: usize = 3;
 
 /// Which frequencies are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,14 +67,17 @@ pub(crate) struct Modes {
     noise: Vec<f64>,
     /// Power of the logarithmic amplitude relative to that of the phase.
     amplitude_share: f64,
+    /// `phi` and `a` of a wave that is known beforehand, of every mode.
+    expected: Option<Vec<[Complex<f64>; 2]>>,
 }
 
 impl Modes {
     /// Takes frequencies of spectra `[image][kx, ky]` that have noise of variance `noise`: the strongest, or as many evenly from
     /// all. `model_error` is the fraction of the amplitude that a linear
-    /// model is off by.
+    /// model is off by. `expected` has spectra of the phase and the logarithmic amplitude of a wave that is known beforehand.
     pub(crate) fn new(
         spectra: &[Vec<Complex<f32>>],
+        expected: Option<&[Vec<Complex<f32>>; 2]>,
         [frequencies_x, frequencies_y]: [&[f64]; 2],
         choice: Choice,
         noise: f64,
@@ -98,18 +109,17 @@ impl Modes {
                 found = found.into_iter().step_by(every).collect();
             }
         }
-        let data = found
-            .iter()
-            .flat_map(|(_, index)| {
-                spectra.iter().map(|image| Complex::new(f64::from(image[*index].re), f64::from(image[*index].im)))
-            })
-            .collect();
+        let wide = |value: Complex<f32>| Complex::new(f64::from(value.re), f64::from(value.im));
+        let data = found.iter().flat_map(|(_, index)| spectra.iter().map(move |image| wide(image[*index]))).collect();
+        let expected =
+            expected.map(|[phi, a]| found.iter().map(|(_, index)| [wide(phi[*index]), wide(a[*index])]).collect());
         Modes {
             images,
             frequency: found.iter().map(|(_, index)| [frequencies_x[index / ny], frequencies_y[index % ny]]).collect(),
             data,
             noise: found.iter().map(|(power, _)| noise + model_error.powi(2) * power / images as f64).collect(),
             amplitude_share,
+            expected,
         }
     }
 
@@ -121,6 +131,7 @@ impl Modes {
             data: self.data[..count * self.images].to_vec(),
             noise: self.noise[..count].to_vec(),
             amplitude_share: self.amplitude_share,
+            expected: self.expected.as_ref().map(|expected| expected[..count].to_vec()),
         }
     }
 
@@ -210,13 +221,19 @@ impl Modes {
         let lambda = lens.wavelength_angstrom;
         let mut total = 0.0;
         let mut chi_squared = 0.0;
-        for ((frequency, data), noise) in
-            self.frequency.iter().zip(self.data.chunks_exact(self.images)).zip(&self.noise)
+        let powers = if self.expected.is_some() { &POWERS[..] } else { &POWERS[POWERS_OF_DIFFERENCES..] };
+        for (mode, ((frequency, data), noise)) in
+            self.frequency.iter().zip(self.data.chunks_exact(self.images)).zip(&self.noise).enumerate()
         {
             let [kx, ky] = *frequency;
+            let expected = self.expected.as_ref().map(|expected| {
+                let k = kx.hypot(ky);
+                let strength = 2.0 * lens.envelope(k) * lens.blur(k);
+                expected[mode].map(|value| value * strength)
+            });
             let common = lens.common_chi_rad(kx, ky);
             let per_angstrom = std::f64::consts::PI * lambda * (kx * kx + ky * ky);
-            let (mut ss, mut cc, mut sc, mut power) = (0.0, 0.0, 0.0, 0.0);
+            let (mut ss, mut cc, mut sc, mut power, mut whole) = (0.0, 0.0, 0.0, 0.0, 0.0);
             let (mut along_s, mut along_c) = (Complex::new(0.0, 0.0), Complex::new(0.0, 0.0));
             for (image, value) in data.iter().enumerate() {
                 let (sin, cos) = (common - per_angstrom * lens.defocus_angstrom[image]).sin_cos();
@@ -227,6 +244,8 @@ impl Modes {
                     let (sin, cos) = lens.shift_phase_rad(image, kx, ky).sin_cos();
                     value * Complex::new(cos, sin)
                 };
+                whole += value.norm_sqr();
+                let value = expected.map_or(value, |[phi, a]| value - phi * sin + a * cos);
                 ss += sin * sin;
                 cc += cos * cos;
                 sc += sin * cos;
@@ -237,9 +256,10 @@ impl Modes {
             let (ss, cc, sc) = (4.0 * ss / noise, 4.0 * cc / noise, 4.0 * sc / noise);
             let (square_s, square_c) = (4.0 * along_s.norm_sqr() / noise, 4.0 * along_c.norm_sqr() / noise);
             let cross = 4.0 * (along_s * along_c.conj()).re / noise;
-            let scale = (power / (4.0 * self.images as f64)).max(0.1 * noise);
+            let scale = (whole / (4.0 * self.images as f64)).max(0.1 * noise);
             let mut tried = [[0.0; 2]; POWERS.len()];
-            for (tried, factor) in tried.iter_mut().zip(POWERS) {
+            let tried = &mut tried[..powers.len()];
+            for (tried, factor) in tried.iter_mut().zip(powers) {
                 let p = factor * scale;
                 let q = self.amplitude_share * p;
                 // One plus the matrix of the explained part, in the basis of s and c scaled by their powers.
@@ -252,7 +272,7 @@ impl Modes {
             }
             let least = tried.iter().fold(f64::INFINITY, |least, [value, _]| least.min(*value));
             let (mut sum, mut weighted) = (0.0, 0.0);
-            for [value, squared] in tried {
+            for [value, squared] in tried.iter() {
                 let likelihood = (least - value).exp();
                 sum += likelihood;
                 weighted += likelihood * squared;
@@ -488,6 +508,15 @@ impl LensSearch {
         found
     }
 
+    /// The deviance of the best of some lenses when what all images share of them is refined, in units of its reduced misfit.
+    pub(crate) fn likeliest(&self, modes: &Modes, lenses: &[LensState]) -> Option<f64> {
+        let few = modes.first(MOST_MODES[1]);
+        let common = self.common();
+        let found = lenses.iter().map(|lens| self.refined_in(&few, lens, &common, 8));
+        let best = found.min_by(|a, b| a.deviance.total_cmp(&b.deviance))?;
+        Some(best.deviance / (few.deviance(&best.lens)[1] / few.freedom()).max(1.0))
+    }
+
     /// Refines all unknowns.
     pub(crate) fn refined(&self, modes: &Modes, from: &LensState) -> FoundLens {
         self.refined_in(modes, from, &self.unknowns, 25)
@@ -508,33 +537,46 @@ impl LensSearch {
         let mut value = self.objective(modes, &lens);
         let mut damping = 1e-2;
         let mut curvature = vec![0.0; n * n];
-        for _ in 0..most_steps {
+        // Gradient and curvature in units of the steps, from differences over so many steps; between two unknowns from differences to one side,
+        // or four times as many to all.
+        let derivatives = |lens: &LensState, value: f64, times: f64, all_sides: bool| -> (Vec<f64>, Vec<f64>) {
             // All single and all pairs of steps, in one order.
             let pairs: Vec<(usize, usize)> = (0..n).flat_map(|i| (i..n).map(move |j| (i, j))).collect();
             let at = |change: &[(usize, f64)]| {
                 let mut all = vec![0.0; n];
                 for (index, step) in change {
-                    all[*index] += step;
+                    all[*index] += times * step;
                 }
-                self.objective(modes, &moved(&lens, &all))
+                self.objective(modes, &moved(lens, &all))
             };
             let single: Vec<[f64; 2]> =
                 (0..n).into_par_iter().map(|i| [at(&[(i, steps[i])]), at(&[(i, -steps[i])])]).collect();
-            let double: Vec<f64> = pairs
+            let second: Vec<f64> = pairs
                 .par_iter()
-                .map(|(i, j)| if i == j { 0.0 } else { at(&[(*i, steps[*i]), (*j, steps[*j])]) })
+                .map(|(i, j)| {
+                    if i == j {
+                        return single[*i][0] + single[*i][1] - 2.0 * value;
+                    }
+                    let at = |first: f64, second: f64| at(&[(*i, first * steps[*i]), (*j, second * steps[*j])]);
+                    if all_sides {
+                        // Free of the fourth derivative, which differences to two of the four sides are not.
+                        0.25 * (at(1.0, 1.0) + at(-1.0, -1.0) - at(1.0, -1.0) - at(-1.0, 1.0))
+                    } else {
+                        at(1.0, 1.0) - single[*i][0] - single[*j][0] + value
+                    }
+                })
                 .collect();
-            let gradient: Vec<f64> = (0..n).map(|i| (single[i][0] - single[i][1]) / 2.0).collect();
-            // In units of the steps.
-            for ((i, j), double) in pairs.iter().zip(&double) {
-                let second = if i == j {
-                    single[*i][0] + single[*i][1] - 2.0 * value
-                } else {
-                    double - single[*i][0] - single[*j][0] + value
-                };
-                curvature[i * n + j] = second;
-                curvature[j * n + i] = second;
+            let gradient = (0..n).map(|i| (single[i][0] - single[i][1]) / (2.0 * times)).collect();
+            let mut curvature = vec![0.0; n * n];
+            for ((i, j), second) in pairs.iter().zip(&second) {
+                curvature[i * n + j] = second / (times * times);
+                curvature[j * n + i] = second / (times * times);
             }
+            (gradient, curvature)
+        };
+        for _ in 0..most_steps {
+            let gradient;
+            (gradient, curvature) = derivatives(&lens, value, 1.0, false);
             let mut gained = None;
             while damping < 1e8 {
                 let mut damped = curvature.clone();
@@ -567,12 +609,25 @@ impl LensSearch {
             }
         }
         // The deviance is curved twice as much as its half, the negative logarithm.
-        let half: Vec<f64> = curvature.iter().map(|value| 0.5 * value).collect();
+        let inverse = |curvature: &[f64]| {
+            let half: Vec<f64> = curvature.iter().map(|value| 0.5 * value).collect();
+            Cholesky::new(&half, n).map(|factors| factors.inverse())
+        };
         let reduced = (modes.deviance(&lens)[1] / modes.freedom()).max(1.0);
-        let covariance = Cholesky::new(&half, n).map(|factors| factors.inverse());
+        // The bottom may be rough; seen from further away it is a bowl.
+        let wider = || WIDER.iter().find_map(|times| inverse(&derivatives(&lens, value, *times, true).1));
+        let covariance = inverse(&curvature).or_else(wider);
+        let beforehand = |wanted: Unknown| -> f64 {
+            let all = self.unknowns.len();
+            let place = self.unknowns.iter().position(|unknown| *unknown == wanted);
+            let inverse = Cholesky::new(&self.stiffness, all).map(|factors| factors.inverse());
+            place.zip(inverse).map_or(f64::INFINITY, |(i, inverse)| inverse[i * all + i].sqrt())
+        };
         let sigma = |wanted: Unknown| -> f64 {
-            unknowns.iter().position(|unknown| *unknown == wanted).map_or(0.0, |i| {
-                covariance.as_ref().map_or(f64::INFINITY, |c| (c[i * n + i] * reduced).sqrt() * steps[i])
+            unknowns.iter().position(|unknown| *unknown == wanted).map_or(0.0, |i| match &covariance {
+                Some(covariance) => (covariance[i * n + i] * reduced).sqrt() * steps[i],
+                // On a ridge the images say nothing, and what was thought beforehand stands.
+                None => beforehand(wanted),
             })
         };
         let images = lens.defocus_angstrom.len();

@@ -5,7 +5,6 @@
 //! focus, astigmatism and spread with the wave. [`Method::Both`] begins the second with the first. Results are on the pixels of
 //! the first image that is used.
 
-mod network;
 mod optics_file;
 mod pages;
 mod write;
@@ -26,7 +25,7 @@ use self::write::WaveFolder;
 use crate::detect::check_range;
 use crate::detect::choose::{self, Choice};
 use crate::provenance::{Provenance, write_json};
-use crate::series::{LeftOut, Needs, Placed, SeriesError, SeriesFiles, SeriesSettings};
+use crate::series::{LeftOut, Needs, Placed, SeriesError, SeriesFiles, SeriesSettings, wave};
 use crate::{Context, WorkflowError};
 
 /// How the wave is found.
@@ -259,7 +258,8 @@ impl Job<'_> {
         let (mut seen, mut network) = (None, String::new());
         if let (Method::Network | Method::Both, Some(choice)) = (method, &self.choice) {
             check_range(&placed.source, choice, &placed.pixel_size)?;
-            let (wave, of_network) = network::wave(choice, placed)?;
+            wave::check_sign(choice, placed)?;
+            let (wave, of_network) = wave::wave_of(choice, placed)?;
             warnings.extend(of_network);
             seen = Some(wave);
             network.clone_from(&choice.name);

@@ -5,7 +5,7 @@
 //! 0, and keep their numbers when one of them is left out.
 //!
 //! The focus of the images comes from the user (`--defocus-angstrom`, `--defocus-step-angstrom`) or from the files, in this
-//! order ([`focus`]). An image that cannot be used, by itself ([`health`]) or beside the others, is left out with a warning;
+//! order ([`focus`]). An image that cannot be used, by itself (`health`) or beside the others, is left out with a warning;
 //! how many must remain is for the job to say.
 
 pub mod detect;
@@ -14,6 +14,7 @@ pub mod focus;
 mod health;
 mod load;
 pub(crate) mod place;
+pub(crate) mod wave;
 
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! From a focal series to columns by species, and to the defects of the sheet.
 //!
-//! The images are laid on one another ([`super::place`]) and seen together by a model of focal series; its columns have a species
+//! The images are laid on one another (`series::place`) and seen together by a model of focal series; its columns have a species
 //! with a probability. From the columns comes the sheet's lattice, and from that what is missing or other than it should be
 //! ([`atomlens_analysis::defects`]). Places are those of the first image that is used.
 
@@ -24,7 +24,7 @@ use ndarray::Array2;
 use serde::Serialize;
 
 use self::write::Folder;
-use super::{LeftOut, Needs, Placed, SeriesFiles, SeriesSettings};
+use super::{LeftOut, Needs, Placed, SeriesFiles, SeriesSettings, wave};
 use crate::detect::choose::{self, Choice};
 use crate::detect::look::{Eye, Look};
 use crate::detect::{PixelSizeFrom, check_range};
@@ -221,6 +221,7 @@ impl Job<'_> {
         };
         let placed = super::place(images, &self.settings.series, &lattices, energy_kev, None, &needs)?;
         check_range(&placed.source, self.choice, &placed.pixel_size)?;
+        wave::check_sign(self.choice, &placed)?;
         Ok(placed)
     }
 
