@@ -15,8 +15,12 @@ use crate::WorkflowError;
 use crate::detect::choose::Choice;
 use crate::detect::look::Eye;
 
-/// Skewness of the phase, under the likeliest lens, from which on the direction of focus is beyond doubt.
-const CLEAR_SKEWNESS: f64 = 0.6;
+/// By how much the given order has to score higher than the other one ([`Alignment::reversal`](atomlens_reconstruct::Alignment)) to be beyond
+/// doubt.
+const CLEAR: f64 = 0.08;
+
+/// Skewness of the phase, under the likeliest lens, from which on it is where the focus is known so well that the other order is impossible.
+const CLEAR_SKEWNESS: f64 = 1.2;
 
 /// Extent of the field that is looked at in either order.
 const FIELD_ANGSTROM: f64 = 60.0;
@@ -70,7 +74,9 @@ fn seen(
 /// [`SeriesError::WrongSign`](super::SeriesError::WrongSign), and what [`wave_of`] refuses.
 pub(crate) fn check_sign(choice: &Choice, placed: &Placed) -> Result<(), WorkflowError> {
     let lenses = &placed.alignment.hypotheses;
-    let is_clear = lenses.first().is_none_or(|best| best.skewness >= CLEAR_SKEWNESS);
+    let Some(best) = lenses.first() else { return Ok(()) };
+    let reversal = placed.alignment.reversal;
+    let is_clear = if reversal == 0.0 { best.skewness >= CLEAR_SKEWNESS } else { reversal <= -CLEAR };
     if is_clear || !choice.model.network.architecture().wave {
         return Ok(());
     }
