@@ -13,6 +13,7 @@ use atomlens_core::quantile::gamma_quantile;
 use atomlens_simulate::camera::TransferCurve;
 use ndarray::ArrayView2;
 use num_complex::Complex;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::fit::{Fit, least_squares};
@@ -206,18 +207,21 @@ fn noise_rings(images: &[ArrayView2<'_, f32>]) -> Result<Vec<NoiseRing>, Reconst
     let square = |window: &[f32]| window.iter().map(|w| f64::from(w * w)).sum::<f64>();
     let scale = 1.0 / (square(&window_y) * square(&window_x) * images.len() as f64);
     let fourier = Fourier::<f32>::new(ny, nx);
-    let mut power = vec![0.0_f64; nx * ny];
-    let mut values = vec![Complex::new(0.0_f32, 0.0); nx * ny];
-    let mut spectrum = values.clone();
-    for (index, image) in images.iter().enumerate() {
+    let spectra = images.par_iter().enumerate().map(|(index, image)| {
         let mean = image.iter().map(|value| f64::from(*value)).sum::<f64>() / (nx * ny) as f64;
         if !(mean.is_finite() && mean > 0.0) {
             return Err(ReconstructError::NoSignal { image: index, mean, deviation: 0.0 });
         }
-        for (value, ((y, x), count)) in values.iter_mut().zip(image.indexed_iter()) {
-            *value = Complex::new((count - mean as f32) * window_y[y] * window_x[x], 0.0);
-        }
+        let mut values: Vec<Complex<f32>> = image
+            .indexed_iter()
+            .map(|((y, x), count)| Complex::new((count - mean as f32) * window_y[y] * window_x[x], 0.0))
+            .collect();
+        let mut spectrum = vec![Complex::new(0.0_f32, 0.0); nx * ny];
         fourier.forward(&mut values, &mut spectrum);
+        Ok((spectrum, mean))
+    });
+    let mut power = vec![0.0_f64; nx * ny];
+    for (spectrum, mean) in spectra.collect::<Result<Vec<_>, _>>()? {
         for (power, value) in power.iter_mut().zip(&spectrum) {
             *power += f64::from(value.norm_sqr()) * scale / mean;
         }

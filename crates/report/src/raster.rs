@@ -13,12 +13,13 @@ use crate::colour::{ColourMap, NO_RESULT, NOT_A_NUMBER};
 /// Between two values it is interpolated linearly.
 pub fn percentiles(array: ArrayView2<'_, f32>, low_percent: f64, high_percent: f64) -> Option<(f32, f32)> {
     let mut values: Vec<f32> = array.iter().copied().filter(|value| value.is_finite()).collect();
-    values.sort_unstable_by(f32::total_cmp);
     let last = values.len().checked_sub(1)?;
-    let at = |percent: f64| {
+    let mut at = |percent: f64| {
         let place = percent.clamp(0.0, 100.0) / 100.0 * last as f64;
-        let (below, above) = (values[place.floor() as usize], values[place.ceil() as usize]);
-        below + (above - below) * place.fract() as f32
+        let (_, below, larger) = values.select_nth_unstable_by(place.floor() as usize, f32::total_cmp);
+        let below = *below;
+        let above = if place.fract() > 0.0 { larger.iter().copied().min_by(f32::total_cmp) } else { None };
+        below + (above.unwrap_or(below) - below) * place.fract() as f32
     };
     Some((at(low_percent), at(high_percent)))
 }
@@ -92,6 +93,8 @@ mod tests {
         // numpy.percentile([3, 1, 2, 4, 10], [10, 90]) = [1.4, 7.6]
         let (low, high) = percentiles(array![[3.0, 1.0, f32::NAN], [2.0, 4.0, 10.0]].view(), 10.0, 90.0).unwrap();
         assert!((low - 1.4).abs() < 1e-6 && (high - 7.6).abs() < 1e-5, "{low} {high}");
+        assert_eq!(percentiles(array![[7.0, 3.0, 5.0]].view(), 0.0, 100.0), Some((3.0, 7.0)));
+        assert_eq!(percentiles(array![[7.0]].view(), 1.0, 99.0), Some((7.0, 7.0)));
         assert!(percentiles(array![[f32::NAN]].view(), 0.0, 100.0).is_none());
     }
 

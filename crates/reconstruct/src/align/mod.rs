@@ -51,13 +51,18 @@ const ASTIGMATIC: usize = 2;
 /// Fields whose images lie this near to each other, in pixels, are taken for one.
 const NEAR_PIXELS: usize = 3;
 
-/// Extent of the field that lenses are told apart on, in angstrom: more would take longer and say no more.
+/// Extent of the field that lenses and places are searched on, and of the one that lenses are told apart on, in angstrom: more would take longer
+/// and say no more.
+const SEARCH_FIELD_ANGSTROM: f64 = 60.0;
 const LENS_FIELD_ANGSTROM: f64 = 45.0;
+
+/// Extent of the field on which the places are found in the end.
+const PLACE_FIELD_ANGSTROM: f64 = 80.0;
 
 /// Standard deviation of the focus of each image that no step is too small for, in angstrom.
 const STEADY_ANGSTROM: f64 = 3.0;
 
-/// Lenses for which the places are found on the whole field.
+/// Lenses for which the places are found on the larger field.
 const FINISHED: usize = 4;
 
 /// Change of displacement that matters, as a part of the coarse resolution.
@@ -339,12 +344,14 @@ impl<'a> Aligner<'a> {
         let smallest = nx.min(ny) / 3;
         let whole = Field::common(self.series, &still, smallest)
             .unwrap_or_else(|| Field { first: vec![[0; 2]; self.series.len()], size: [nx, ny] });
-        let spectra = Spectra::new(self.series, &whole, self.camera, self.coarse);
+        let pixels = |extent_angstrom: f64| (extent_angstrom / self.series.pixel_angstrom) as usize;
+        let searched = whole.clone().middle(pixels(SEARCH_FIELD_ANGSTROM));
+        let spectra = Spectra::new(self.series, &searched, self.camera, self.coarse);
         let search = Search::new(&spectra, self.coarse, self.order.clone(), self.reach);
         let quick = self.distinct(search.quick(&self.lenses()), THOROUGH);
         let lenses: Vec<Lens> = quick.into_iter().map(|candidate| candidate.lens).collect();
         let found = self.distinct(search.thorough(&lenses), CLIMBED);
-        let part = (LENS_FIELD_ANGSTROM / self.series.pixel_angstrom) as usize;
+        let part = pixels(LENS_FIELD_ANGSTROM);
         let grounds = self.grounds(&found, smallest, &whole, part);
         let mut climbed = self.climb(&grounds, &found);
         climbed.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -353,9 +360,9 @@ impl<'a> Aligner<'a> {
         climbed.extend(self.climb(&grounds, &again));
         climbed.sort_by(|a, b| b.score.total_cmp(&a.score));
         if nx.max(ny) > part {
-            // The places once more, on all that the images have in common, for the lens that the part has told.
+            // The places once more, on more of what the images have in common, for the lens that the part has told.
             let best: Vec<Candidate> = climbed.iter().take(FINISHED).map(|one| one.candidate.clone()).collect();
-            let grounds = self.grounds(&best, smallest, &whole, usize::MAX);
+            let grounds = self.grounds(&best, smallest, &whole, pixels(PLACE_FIELD_ANGSTROM));
             let mut finished = self.climb(&grounds, &best);
             finished.sort_by(|a, b| b.score.total_cmp(&a.score));
             return self.conclude(&grounds, &finished);
@@ -488,23 +495,26 @@ impl<'a> Aligner<'a> {
         };
         let ground = &grounds[forward.ground];
         let (of_place, _) = sigmas(forward);
-        let mut hypotheses: Vec<LensHypothesis> = Vec::new();
         let mut ranked: Vec<&Climbed> = climbed.iter().filter(|one| score(one, 1.0).is_finite()).collect();
         ranked.sort_by(|a, b| score(b, 1.0).total_cmp(&score(a, 1.0)));
+        let mut distinct: Vec<&Climbed> = Vec::new();
         for one in ranked {
             let lens = &one.candidate.lens;
-            let [a, b] = lens.astigmatism_angstrom;
-            let is_known = hypotheses.iter().any(|other| {
+            let is_known = distinct.iter().any(|other| {
+                let other = &other.candidate.lens;
                 (other.defocus_angstrom[0] - lens.defocus_angstrom[0]).abs() < 0.5 * self.units[0]
                     && (other.cs_angstrom - lens.cs_angstrom).abs() < self.units[1]
             });
-            if is_known {
-                continue;
+            if !is_known {
+                distinct.push(one);
             }
-            let (_, defocus_sigma_angstrom) = sigmas(one);
-            hypotheses.push(LensHypothesis {
+        }
+        let hypothesis = |one: &&Climbed| {
+            let lens = &one.candidate.lens;
+            let [a, b] = lens.astigmatism_angstrom;
+            LensHypothesis {
                 defocus_angstrom: lens.defocus_angstrom.clone(),
-                defocus_sigma_angstrom,
+                defocus_sigma_angstrom: sigmas(one).1,
                 cs_angstrom: lens.cs_angstrom,
                 c12_angstrom: a.hypot(b),
                 phi12_rad: 0.5 * b.atan2(a),
@@ -512,8 +522,9 @@ impl<'a> Aligner<'a> {
                 explained: one.candidate.explained,
                 skewness: one.skewness,
                 score: score(one, 1.0),
-            });
-        }
+            }
+        };
+        let hypotheses: Vec<LensHypothesis> = distinct.par_iter().map(hypothesis).collect();
         let image_score = agreement(&ground.spectra, &ground.there(&forward.candidate, -1.0));
         let highest = image_score.iter().copied().fold(0.0, f64::max);
         Alignment {

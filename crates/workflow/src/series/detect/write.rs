@@ -68,26 +68,33 @@ impl<'a> Folder<'a> {
         let rows = Rows { file, frame, pixel_angstrom: pixel, species: &card.species };
         let of_column = |(id, column)| ColumnRow::new(file, frame, id as u64, column, (pixel, pixel), &card.species);
         let columns: Vec<ColumnRow> = found.columns.iter().enumerate().map(of_column).collect();
-        write_tables(&folder, "columns", || Ok(Box::new(columns.iter().cloned().map(Ok))))?;
-        write_species(&folder.join("species.csv"), &card.species, &found.species, rows)?;
-        if let Some(sheet) = &found.sheet {
-            write_defects(&folder, sheet, rows)?;
-        }
-        let estimate = found.placed.pixel_size.estimate.as_ref();
-        let elements = structure::elements(&card.species, estimate.map(|estimate| estimate.best.lattice.as_str()));
-        structure::write(&folder.join("columns.xyz"), &found.columns, &elements)?;
-        let cell = 2.0 * card.pixel_size_angstrom;
-        let map = Frames { data: found.map.view().into(), pixel_x_angstrom: cell, pixel_y_angstrom: cell };
-        write_frames(&folder.join("confidence.tif"), &map)?;
+        let tables = || -> Result<(), WorkflowError> {
+            write_tables(&folder, "columns", || Ok(Box::new(columns.iter().cloned().map(Ok))))?;
+            write_species(&folder.join("species.csv"), &card.species, &found.species, rows)?;
+            if let Some(sheet) = &found.sheet {
+                write_defects(&folder, sheet, rows)?;
+            }
+            let estimate = found.placed.pixel_size.estimate.as_ref();
+            let elements = structure::elements(&card.species, estimate.map(|estimate| estimate.best.lattice.as_str()));
+            structure::write(&folder.join("columns.xyz"), &found.columns, &elements)?;
+            let cell = 2.0 * card.pixel_size_angstrom;
+            let map = Frames { data: found.map.view().into(), pixel_x_angstrom: cell, pixel_y_angstrom: cell };
+            Ok(write_frames(&folder.join("confidence.tif"), &map)?)
+        };
         let sheet = found.sheet.as_ref();
         let defects = sheet.map_or_else(Defects::default, |sheet| pages::drawn(sheet, &found.columns, &card.species));
         let background = found.placed.image(found.placed.reference);
         let picture = SpeciesMap::new(background, pixel, &found.columns, &card.species).defects(&defects);
-        picture.write_png(folder.join("species_map.png"))?;
-        picture.write_svg(folder.join("species_map.svg"))?;
         let report = folder.join("report.html");
         let provenance = serde_json::to_value(self.provenance).unwrap_or_default();
-        pages::write(&report, found, &defects, provenance)?;
+        let pictures = || -> Result<(), WorkflowError> {
+            picture.write_png(folder.join("species_map.png"))?;
+            Ok(picture.write_svg(folder.join("species_map.svg"))?)
+        };
+        let page = || pages::write(&report, found, &defects, provenance);
+        // Tables, then what is drawn: an error is the first one's, whichever thread was quicker.
+        let (written, (drawn, page)) = rayon::join(tables, || rayon::join(pictures, page));
+        written.and(drawn).and(page)?;
         let summary = summary(found, report);
         if self.several {
             write_json(&folder.join("summary.json"), &summary)?;
