@@ -241,3 +241,31 @@ fn what_makes_no_series_is_refused_with_a_reason() {
     let run = place.run(&format!("reconstruct good.tif {step} --energy-kev 80 --astigmatism-angstrom 5 --out out"));
     run.fails("half an astigmatism", 2, &["required arguments"]);
 }
+
+/// Series of another program (`shared/reference/mos2`, not in the repository) whose phase by itself leaves open which way the
+/// focus runs.
+#[test]
+#[allow(clippy::print_stdout, reason = "what is skipped is said aloud")]
+fn the_direction_of_focus_is_told_where_the_phase_leaves_it_open() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/reference/mos2");
+    if !folder.join("series_000.npy").exists() {
+        println!("skipped: {} is not there", folder.display());
+        return;
+    }
+    let place = Place::new();
+    for (series, pixel_nm) in [(0, 0.010_728), (2, 0.009_587)] {
+        let name = format!("series_{series:03}.npy");
+        std::fs::copy(folder.join(&name), place.path(&name)).unwrap();
+        let rest = format!("--focal-series --pixel-size-nm {pixel_nm} --energy-kev 80");
+        let step = |sign: &str| format!("--defocus-step-angstrom={sign}50");
+        let (right, wrong) = (step(""), step("-"));
+        place.run(&format!("detect {name} {rest} {right} --out right_{series}")).good();
+        let run = place.run(&format!("detect {name} {rest} {wrong} --out wrong_{series}"));
+        run.fails(&name, 3, &[&name, "wrong sign", "--defocus-step-angstrom=50"]);
+        assert!(!place.path(&format!("wrong_{series}")).exists());
+        let run = place.run(&format!(
+            "reconstruct {name} --pixel-size-nm {pixel_nm} --energy-kev 80 {wrong} --method network --out wave"
+        ));
+        run.fails(&name, 3, &[&name, "wrong sign"]);
+    }
+}

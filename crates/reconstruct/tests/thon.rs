@@ -158,15 +158,15 @@ fn noise_has_no_rings() {
     assert!(estimate_optics(image.view(), 0.0, 300e3, None, &ThonSettings::default()).is_err());
 }
 
-/// The figures of docs: films and lenses drawn at random. Minutes long.
+/// Films and lenses drawn at random; prints the figures of docs/focal-series.md.
 #[test]
-#[ignore = "minutes of computation; prints figures"]
-fn survey() {
+fn stated_errors_hold_and_rings_that_are_not_sure_are_none() {
     let (mut sums, mut pulls, mut within, mut count, mut missed) = ([0.0; 3], [0.0; 3], [0; 3], 0, 0);
+    let mut far_off = 0;
     for trial in 0..48 {
         let mut stream = SeedPath::new(7).child("thon").index(trial).stream();
         let energy_ev = [80e3, 120e3, 200e3, 300e3][trial as usize % 4];
-        let film = film(400, stream.random_range(0.15..0.25), stream.random_range(8.0..30.0), energy_ev, &mut stream);
+        let film = film(400, stream.random_range(0.14..0.2), stream.random_range(8.0..30.0), energy_ev, &mut stream);
         let uncorrected = stream.random_bool(0.3);
         let state = State {
             defocus_angstrom: stream.random_range(-300.0..1500.0),
@@ -182,7 +182,7 @@ fn survey() {
         };
         if found[0].0.abs() > 60.0 {
             println!("    far off");
-            missed += 1;
+            far_off += 1;
             continue;
         }
         count += 1;
@@ -193,9 +193,10 @@ fn survey() {
         }
     }
     println!(
-        "{count} found, {missed} not; rms {:?} angstrom, in units of sigma {:?}, within two sigma {within:?}",
+        "{count} found, {missed} not, {far_off} far off; rms {:?} angstrom, in units of sigma {:?}, within two sigma {within:?}",
         sums.map(|sum| (sum / f64::from(count)).sqrt()),
         pulls.map(|sum| (sum / f64::from(count)).sqrt()),
     );
-    assert!(missed < 12);
+    assert!(missed < 12 && far_off <= 1);
+    assert!(pulls.iter().all(|square| (square / f64::from(count)).sqrt() < 1.8));
 }

@@ -21,8 +21,8 @@ const ASTIGMATISM_ANGSTROM: f64 = 70.0;
 /// Mean and standard deviation of the logit of what fills the minima.
 const FILL: [f64; 2] = [-3.0, 1.0];
 
-/// Most steps of a fit.
-const MOST_STEPS: usize = 80;
+/// Most steps of the fit without rings.
+const SMOOTH_STEPS: usize = 80;
 
 /// A lens that fits.
 #[derive(Debug, Clone)]
@@ -147,9 +147,18 @@ impl Model<'_> {
         sum
     }
 
-    pub(super) fn fit(&self, defocus: f64, astigmatism: [f64; 2], cs: f64, believed: f64) -> Fitted {
-        let start = self.start(defocus, astigmatism, cs, believed);
-        let found = maximise(&start, 0.3, MOST_STEPS, |p, gradient| self.value(p, believed, false, gradient));
+    /// The lens that fits best near one, after so many steps at most.
+    pub(super) fn fit(&self, defocus: f64, astigmatism: [f64; 2], cs: f64, believed: f64, most_steps: usize) -> Fitted {
+        self.fit_from(&self.start(defocus, astigmatism, cs, believed), believed, most_steps)
+    }
+
+    /// More steps from where a fit, of these samples or of others of the same spectrum, ended.
+    pub(super) fn further(&self, fit: &Fitted, most_steps: usize) -> Fitted {
+        self.fit_from(&fit.parameters, fit.cs_believed, most_steps)
+    }
+
+    fn fit_from(&self, start: &[f64], believed: f64, most_steps: usize) -> Fitted {
+        let found = maximise(start, 0.3, most_steps, |p, gradient| self.value(p, believed, false, gradient));
         let p = found.parameters;
         Fitted {
             defocus: p[0] * self.unit,
@@ -164,7 +173,7 @@ impl Model<'_> {
     /// The cost without rings.
     pub(super) fn smooth_cost(&self) -> f64 {
         let start = self.start(0.0, [0.0; 2], 0.0, 0.0);
-        -maximise(&start, 0.3, MOST_STEPS, |p, gradient| self.value(p, 0.0, true, gradient)).value
+        -maximise(&start, 0.3, SMOOTH_STEPS, |p, gradient| self.value(p, 0.0, true, gradient)).value
     }
 
     /// Standard deviations of the defocus, both parts of the astigmatism and the spherical aberration; infinite where the spectrum

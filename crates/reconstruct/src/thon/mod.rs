@@ -27,6 +27,11 @@ const SEARCH_PER_ANGSTROM: f64 = 0.7;
 /// Best lenses of the search that are fitted.
 const FITTED: usize = 6;
 
+/// Steps of a fit after which the best are chosen, how many they are, and most steps of these.
+const FIRST_STEPS: usize = 15;
+const FINISHED: usize = 20;
+const MOST_STEPS: usize = 80;
+
 /// Lenses of small defocus that are fitted besides, each side of zero, and their distance in steps of the search.
 const SMALL: i32 = 5;
 const SMALL_STEPS: f64 = 4.0;
@@ -130,18 +135,19 @@ pub fn estimate_optics(
     let polar = Polar::new(&samples);
 
     let astigmatisms = astigmatisms(settings.largest_c12_angstrom);
-    let count = ((settings.highest_defocus_angstrom - settings.lowest_defocus_angstrom) / unit).ceil() as i32;
+    let count = ((settings.highest_defocus_angstrom - settings.lowest_defocus_angstrom) / unit).ceil() as usize;
     let tried: Vec<f64> = cs_angstrom.map_or(TRIED_CS_ANGSTROM.to_vec(), |known| vec![known]);
     let mut starts: Vec<Start> = Vec::new();
     for cs in &tried {
         let mut of_cs: Vec<Start> = astigmatisms
             .par_iter()
             .flat_map_iter(|parts| {
-                (0..=count).map(|index| {
-                    let defocus = settings.lowest_defocus_angstrom + f64::from(index) * unit;
-                    let score = polar.correlation(defocus, *parts, *cs, wavelength);
-                    Start { score, defocus, astigmatism: *parts, cs: *cs }
-                })
+                let first =
+                    Start { score: 0.0, defocus: settings.lowest_defocus_angstrom, astigmatism: *parts, cs: *cs };
+                let scores = polar.correlations(&first, unit, count + 1, wavelength);
+                let start =
+                    move |(index, score)| Start { score, defocus: first.defocus + index as f64 * unit, ..first };
+                scores.into_iter().enumerate().map(start)
             })
             .collect();
         of_cs.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -164,16 +170,19 @@ pub fn estimate_optics(
     }
     let binned = polar.samples();
     let model = |samples| Model { samples, wavelength, unit, fit_cs: cs_angstrom.is_none() };
-    let mut fits: Vec<Fitted> = starts
+    let begun = starts
         .par_iter()
-        .map(|start| model(&binned).fit(start.defocus, start.astigmatism, start.cs, start.cs))
-        .collect();
+        .map(|start| model(&binned).fit(start.defocus, start.astigmatism, start.cs, start.cs, FIRST_STEPS));
+    let mut begun: Vec<Fitted> = begun.collect();
+    begun.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+    begun.truncate(FINISHED);
+    let mut fits: Vec<Fitted> = begun.into_par_iter().map(|fit| model(&binned).further(&fit, MOST_STEPS)).collect();
     fits.sort_by(|a, b| a.cost.total_cmp(&b.cost));
     // On single frequencies, what bins blur is sharp.
     let mut last: Vec<Fitted> = Vec::new();
     for fit in &fits {
         if last.len() < 3 && last.iter().all(|other| (other.defocus - fit.defocus).abs() > unit) {
-            last.push(model(&samples).fit(fit.defocus, fit.astigmatism, fit.cs, fit.cs_believed));
+            last.push(model(&samples).further(fit, MOST_STEPS));
         }
     }
     last.sort_by(|a, b| a.cost.total_cmp(&b.cost));
@@ -219,6 +228,7 @@ pub fn estimate_optics(
 }
 
 /// A lens to begin from.
+#[derive(Debug, Clone, Copy)]
 struct Start {
     score: f64,
     defocus: f64,

@@ -5,6 +5,7 @@ use std::f64::consts::PI;
 use ndarray::ArrayView2;
 use num_complex::Complex;
 
+use super::Start;
 use crate::CameraEstimate;
 use crate::fourier::Fourier;
 
@@ -229,21 +230,38 @@ impl Polar {
             .collect()
     }
 
-    /// Correlation of the spectrum with the rings of a lens, both less their smooth parts, in standard deviations.
-    pub(super) fn correlation(&self, defocus: f64, astigmatism: [f64; 2], cs: f64, wavelength: f64) -> f64 {
-        let rings: Vec<f64> =
-            self.k.iter().map(|k| -(2.0 * chi(*k, defocus, astigmatism, cs, wavelength)).cos()).collect();
-        let weighted: Vec<f64> = rings.iter().zip(&self.count).map(|(value, count)| value * count).collect();
-        let smooth = self.smoothed(&weighted);
-        let (mut product, mut square) = (0.0, 1.0);
-        for bin in 0..rings.len() {
-            if self.count[bin] > 0.0 {
-                let left = rings[bin] - smooth[bin / SECTORS] / self.smooth_count[bin / SECTORS].max(1e-9);
-                product += self.left[bin] * left;
-                square += self.count[bin] * left * left;
-            }
-        }
-        product / square.sqrt()
+    /// Correlation of the spectrum with the rings of lenses whose defocus differs by even steps, both less their smooth parts, in standard
+    /// deviations: `lens` is the first, with its defocus.
+    pub(super) fn correlations(&self, lens: &Start, step_angstrom: f64, count: usize, wavelength: f64) -> Vec<f64> {
+        // `exp(2 i chi)` of every bin, and what a step of defocus turns it by.
+        let turned = |phase: f64| Complex::new((2.0 * phase).cos(), (2.0 * phase).sin());
+        let mut rings: Vec<Complex<f64>> =
+            self.k.iter().map(|k| turned(chi(*k, lens.defocus, lens.astigmatism, lens.cs, wavelength))).collect();
+        let step: Vec<Complex<f64>> =
+            self.k.iter().map(|k| turned(chi(*k, step_angstrom, [0.0; 2], 0.0, wavelength))).collect();
+        let mut weighted = vec![0.0; rings.len()];
+        (0..count)
+            .map(|_| {
+                for ((weighted, ring), count) in weighted.iter_mut().zip(&rings).zip(&self.count) {
+                    *weighted = -ring.re * count;
+                }
+                let smooth = self.smoothed(&weighted);
+                let (mut product, mut square) = (0.0, 1.0);
+                let by_ring = smooth.iter().zip(&self.smooth_count).map(|(sum, count)| sum / count.max(1e-9));
+                let sectors = rings.chunks_exact(SECTORS).zip(self.left.chunks_exact(SECTORS));
+                for (((rings, measured), count), smooth) in sectors.zip(self.count.chunks_exact(SECTORS)).zip(by_ring) {
+                    for ((ring, measured), count) in rings.iter().zip(measured).zip(count) {
+                        let left = -ring.re - smooth;
+                        product += measured * left;
+                        square += count * left * left;
+                    }
+                }
+                for (ring, step) in rings.iter_mut().zip(&step) {
+                    *ring *= step;
+                }
+                product / square.sqrt()
+            })
+            .collect()
     }
 
     /// The bins as samples.

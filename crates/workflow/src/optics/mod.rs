@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use self::figure::Spectrum;
 use crate::detect::source::{Source, is_of_a_frame};
+use crate::model::Model;
 use crate::provenance::{Provenance, write_json};
 use crate::series::SeriesError;
 use crate::table::{rounded, write_tables};
@@ -134,6 +135,7 @@ pub fn run(settings: &OpticsSettings, context: &Context) -> Result<OpticsSummary
     context.progress.begin(total, "images");
     let table = settings.out.join("optics.csv");
     let mut found = OpticsSummary { out: settings.out.clone(), table, images: Vec::new(), warnings: Vec::new() };
+    let ranges = trained_ranges()?;
     let mut done = 0;
     let mut stopped = false;
     'files: for (source, (pixel_angstrom, energy_kev)) in sources.iter().zip(of_sources) {
@@ -145,6 +147,7 @@ pub fn run(settings: &OpticsSettings, context: &Context) -> Result<OpticsSummary
             match settings.image(source, frame, pixel_angstrom, energy_kev) {
                 Ok((counts, estimate)) => {
                     let row = OpticsRow::new(&source.name, frame, &estimate);
+                    found.warnings.extend(outside_ranges(&row, &ranges));
                     if found.images.len() < MOST_PICTURES {
                         let path = settings.out.join(format!("spectrum_{:03}.png", found.images.len()));
                         Spectrum::of(&counts, pixel_angstrom, energy_kev, &estimate).write(&path, row.says())?;
@@ -169,6 +172,31 @@ pub fn run(settings: &OpticsSettings, context: &Context) -> Result<OpticsSummary
         return Err(WorkflowError::NothingDetected { files: sources.len() });
     }
     Ok(found)
+}
+
+/// Names of the models that come with the program, with the lowest and highest defocus that they were trained on, in nm.
+fn trained_ranges() -> Result<Vec<(&'static str, [f64; 2])>, WorkflowError> {
+    let range = |name| Ok((name, Model::find(name)?.card.range.defocus_angstrom.map(|value| 0.1 * value)));
+    Model::names().into_iter().map(range).collect()
+}
+
+/// A warning if a defocus lies outside what models were trained on, by more than it may be off.
+fn outside_ranges(row: &OpticsRow, ranges: &[(&'static str, [f64; 2])]) -> Option<String> {
+    let (defocus, sigma) = (row.defocus_nm?, row.defocus_sigma_nm?);
+    let is_outside = |[low, high]: [f64; 2]| defocus + 2.0 * sigma < low || defocus - 2.0 * sigma > high;
+    let outside: Vec<String> = ranges
+        .iter()
+        .filter(|(_, range)| is_outside(*range))
+        .map(|(name, [low, high])| format!("{name} ({low:.0} to {high:.0} nm)"))
+        .collect();
+    (!outside.is_empty()).then(|| {
+        format!(
+            "{}, image {}: the defocus of {defocus:.1} nm lies outside what was trained on: {}; columns that are found there may be wrong",
+            row.file,
+            row.frame,
+            outside.join(", ")
+        )
+    })
 }
 
 fn is_of_an_image(error: &WorkflowError) -> bool {
@@ -215,5 +243,42 @@ impl OpticsSettings {
             reason: source_error.to_string(),
         })?;
         Ok((counts, estimate))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(defocus_nm: Option<f64>, defocus_sigma_nm: Option<f64>) -> OpticsRow {
+        OpticsRow {
+            file: "a.tif".to_owned(),
+            frame: 3,
+            has_rings: defocus_nm.is_some(),
+            significance: 9.0,
+            defocus_nm,
+            defocus_sigma_nm,
+            other_defocus_nm: None,
+            other_log_likelihood_less: None,
+            astigmatism_nm: None,
+            astigmatism_sigma_nm: None,
+            azimuth_degree: None,
+            cs_um: None,
+            cs_sigma_um: None,
+        }
+    }
+
+    #[test]
+    fn a_defocus_that_no_model_knows_is_named_with_the_models() {
+        let ranges = [("near", [-10.0, 15.0]), ("far", [-20.0, 30.0])];
+        assert_eq!(outside_ranges(&row(Some(12.0), Some(0.1)), &ranges), None);
+        assert_eq!(outside_ranges(&row(None, None), &ranges), None);
+        // It may be off by so much.
+        assert_eq!(outside_ranges(&row(Some(15.5), Some(0.3)), &ranges), None);
+        let one = outside_ranges(&row(Some(25.0), Some(0.3)), &ranges).unwrap();
+        assert!(one.contains("a.tif, image 3") && one.contains("near (-10 to 15 nm)") && !one.contains("far"), "{one}");
+        let both = outside_ranges(&row(Some(-40.0), Some(0.3)), &ranges).unwrap();
+        assert!(both.contains("near") && both.contains("far"), "{both}");
+        assert!(trained_ranges().unwrap().len() >= 3);
     }
 }
