@@ -132,19 +132,25 @@ pub(crate) struct LensState {
     pub(crate) shift_angstrom: Vec<[f64; 2]>,
 }
 
+/// The phase that a lens adds, in radian, at a frequency `k` in 1 / angstrom (docs/conventions.md); lengths in angstrom. `twofold` is
+/// `C12 cos(2 phi12)` and `C12 sin(2 phi12)`.
+pub(crate) fn chi(k: [f64; 2], defocus: f64, twofold: [f64; 2], c30: f64, wavelength: f64) -> f64 {
+    let [x, y] = k;
+    let k2 = x * x + y * y;
+    PI * wavelength * (twofold[0] * (x * x - y * y) + twofold[1] * 2.0 * x * y - defocus * k2)
+        + 0.5 * PI * wavelength.powi(3) * c30 * k2 * k2
+}
+
 impl LensState {
     /// The part of `chi` that all images have in common, in radian, at a frequency in 1 / angstrom.
     pub(crate) fn common_chi_rad(&self, kx: f64, ky: f64) -> f64 {
-        let lambda = self.wavelength_angstrom;
-        let k2 = kx * kx + ky * ky;
-        let twofold = self.twofold_angstrom[0] * (kx * kx - ky * ky) + self.twofold_angstrom[1] * 2.0 * kx * ky;
-        PI * lambda * twofold + 0.5 * PI * lambda.powi(3) * self.c30_angstrom * k2 * k2
+        chi([kx, ky], 0.0, self.twofold_angstrom, self.c30_angstrom, self.wavelength_angstrom)
     }
 
     /// `chi` of an image in radian.
     pub(crate) fn chi_rad(&self, image: usize, kx: f64, ky: f64) -> f64 {
         let defocus = self.defocus_angstrom[image];
-        self.common_chi_rad(kx, ky) - PI * self.wavelength_angstrom * defocus * (kx * kx + ky * ky)
+        chi([kx, ky], defocus, self.twofold_angstrom, self.c30_angstrom, self.wavelength_angstrom)
     }
 
     /// What a displacement of the image takes off the phase of its spectrum, in radian.

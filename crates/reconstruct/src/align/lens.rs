@@ -2,6 +2,8 @@
 
 use std::f64::consts::PI;
 
+use crate::lens::chi;
+
 /// Defocus of each image, spherical aberration and twofold astigmatism.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Lens {
@@ -15,11 +17,7 @@ pub(super) struct Lens {
 impl Lens {
     /// `chi` of an image at a spatial frequency.
     pub(super) fn chi(&self, image: usize, k: [f64; 2], wavelength: f64) -> f64 {
-        let along = [k[0] * k[0] - k[1] * k[1], 2.0 * k[0] * k[1]];
-        let square = k[0] * k[0] + k[1] * k[1];
-        let [a, b] = self.astigmatism_angstrom;
-        PI * wavelength * (a * along[0] + b * along[1] - self.defocus_angstrom[image] * square)
-            + 0.5 * PI * wavelength.powi(3) * self.cs_angstrom * square * square
+        chi(k, self.defocus_angstrom[image], self.astigmatism_angstrom, self.cs_angstrom, wavelength)
     }
 }
 

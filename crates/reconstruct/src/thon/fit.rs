@@ -6,8 +6,9 @@
 use std::f64::consts::PI;
 
 use super::MODES_IN_ONE;
-use super::spectrum::{Samples, chi};
+use super::spectrum::Samples;
 use crate::fit::{Cholesky, maximise};
+use crate::lens::chi;
 
 /// Distance of the knots of `A`, in 1 / angstrom, about.
 const KNOTS_PER_ANGSTROM: f64 = 0.12;

@@ -8,6 +8,7 @@ use num_complex::Complex;
 use super::Start;
 use crate::CameraEstimate;
 use crate::fourier::Fourier;
+use crate::lens::chi;
 
 /// Power, in medians of its ring, from which a value is a reflection and not the film's.
 const REFLECTION: f64 = 20.0;
@@ -273,12 +274,4 @@ impl Polar {
             .collect();
         Samples { samples, lowest_per_angstrom: lowest, highest_per_angstrom: highest, step_per_angstrom: step }
     }
-}
-
-/// The phase of a lens.
-pub(super) fn chi(k: [f64; 2], defocus: f64, astigmatism: [f64; 2], cs: f64, wavelength: f64) -> f64 {
-    let (x, y) = (k[0] * k[0], k[1] * k[1]);
-    let square = x + y;
-    PI * wavelength * (astigmatism[0] * (x - y) + 2.0 * astigmatism[1] * k[0] * k[1] - defocus * square)
-        + 0.5 * PI * wavelength.powi(3) * cs * square * square
 }

@@ -25,8 +25,10 @@ const CLEAR_SKEWNESS: f64 = 1.2;
 /// Extent of the field that is looked at in either order.
 const FIELD_ANGSTROM: f64 = 60.0;
 
-/// By how much more likely the images have to be in the other order, in units of the misfit's logarithm.
-const CONTRADICTION: f64 = 100.0;
+/// By how much more likely the images have to be in the other order, in minus twice the logarithm of the likelihood. With electrons enough the
+/// right order wins by 1500 to 5000; at a few hundred per square angstrom either may by 400, since then the lens is not known well enough, and
+/// nothing is said.
+const CONTRADICTION: f64 = 800.0;
 
 /// A wave, shape `[y, x]` on the pixels of the reference image, and how the images are unlike those of the network's training.
 ///
