@@ -59,6 +59,20 @@ pub struct ConfidenceMap {
 }
 
 impl ConfidenceMap {
+    /// A map of one species of which only the shares are known, `[y, x]`.
+    pub fn of_share(grid: CellGrid, share: Array2<f32>) -> ConfidenceMap {
+        let cells = share.dim();
+        ConfidenceMap {
+            grid,
+            species: vec![String::new()],
+            share: share.insert_axis(ndarray::Axis(0)),
+            offset_cells: Array3::zeros((2, cells.0, cells.1)),
+            offset_sigma_cells: Array2::zeros(cells),
+            atoms: Array2::zeros(cells),
+            atoms_sigma: Array2::zeros(cells),
+        }
+    }
+
     /// The share of a column of any species, shape `[y, x]`.
     pub fn share_of_any(&self) -> Array2<f32> {
         self.share.sum_axis(ndarray::Axis(0))

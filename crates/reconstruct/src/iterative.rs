@@ -1,8 +1,8 @@
 //! The wave and the lens from a focal series, by maximum likelihood with what is known beforehand.
 //!
-//! 1. The images are brought to a grid that holds what a lens transmits, without the camera's blur ([`crate::prepare`]).
-//! 2. The lens is searched for with linear imaging of a thin specimen ([`crate::phase_object`]).
-//! 3. The wave that explains the images best is found with that lens ([`crate::posterior`], [`crate::minimise`]).
+//! 1. The images are brought to a grid that holds what a lens transmits, without the camera's blur (`prepare`).
+//! 2. The lens is searched for with linear imaging of a thin specimen (`phase_object`).
+//! 3. The wave that explains the images best is found with that lens (`posterior`, `minimise`).
 //! 4. With it, the images are freed from what is not linear, and the lens is refined; 3 and 4 in turns.
 //!
 //! The wave belongs to the plane in which the specimen's amplitude is flattest, its middle: at the exit plane it is that wave

@@ -5,11 +5,10 @@
 //! boundary; one that leaves the field of view says nothing; what is left is enclosed by the crystal, and is a vacancy.
 //! A column within a gap's reach that no crystal has is a displaced one (a turned bond), and its site is no vacancy.
 //!
-//! The probability that an enclosed site is really empty, not missed, follows from Bayes' rule: of `n` sites of a kind
-//! without a report a share `v / (v + (1 - v) m)` is empty, with the share `m` of columns that a detector misses and
-//! the concentration `v` of vacancies; `v` is integrated over its posterior under Jeffreys' prior. Where
-//! the detector's own probability `c` of a column is known, the odds of each site are weighed by `c / (1 - c)`,
-//! with one factor for all such that their mean stays.
+//! The probability that an enclosed site is really empty, not missed, is what the detector's calibrated probability of a column there
+//! leaves: it knows how clear this image is, and at this place. Where the detector cannot be asked, it follows from
+//! Bayes' rule: of `n` sites of a kind without a report a share `v / (v + (1 - v) m)` is empty, with the share `m` of columns that
+//! the detector misses on average and the concentration `v` of vacancies; `v` is integrated over its posterior under Jeffreys' prior.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -319,16 +318,11 @@ fn weigh_empty(sites: &mut [Site], input: &SheetColumns<'_>) {
             continue;
         }
         let share = empty_share(empty.len(), total, missed);
-        let odds: Vec<f64> = empty
-            .iter()
-            .map(|&at| {
-                let ask = |ask: &dyn Fn(f64, f64) -> f64| ask(sites[at].x_angstrom, sites[at].y_angstrom);
-                let seen = input.column_probability_at.map_or(0.5, ask).clamp(1e-4, 1.0 - 1e-4);
-                if seen.is_finite() { seen / (1.0 - seen) } else { 1.0 }
-            })
-            .collect();
-        for (&at, empty) in empty.iter().zip(with_mean(&odds, share)) {
-            sites[at].empty_probability = empty;
+        for at in empty {
+            let site = &mut sites[at];
+            let seen = input.column_probability_at.map(|seen| seen(site.x_angstrom, site.y_angstrom));
+            let seen = seen.filter(|seen| (0.0..=1.0).contains(seen));
+            site.empty_probability = seen.map_or(share, |seen| 1.0 - seen);
         }
     }
 }
@@ -354,18 +348,6 @@ pub(super) fn empty_share(empty: usize, total: usize, missed: f64) -> f64 {
     sum / weights
 }
 
-/// Probabilities `1 / (1 + factor odds)` with a given mean: odds are those against.
-fn with_mean(odds: &[f64], mean: f64) -> Vec<f64> {
-    let probabilities = |factor: f64| odds.iter().map(move |odds| 1.0 / (1.0 + factor * odds));
-    let (mut low, mut high) = (-40.0_f64, 40.0_f64);
-    for _ in 0..80 {
-        let middle = 0.5 * (low + high);
-        let found = probabilities(middle.exp()).sum::<f64>() / odds.len() as f64;
-        if found > mean { low = middle } else { high = middle }
-    }
-    probabilities((0.5 * (low + high)).exp()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -378,14 +360,5 @@ mod tests {
         assert!((empty_share(220, 1000, 0.02) - 0.927).abs() < 0.01, "{}", empty_share(220, 1000, 0.02));
         // A single silent site in 100, where one is expected in 10000.
         assert!(empty_share(1, 100, 1e-4) > 0.97);
-    }
-
-    #[test]
-    fn odds_are_kept_and_the_mean_is_met() {
-        let probabilities = with_mean(&[0.1, 1.0, 1.0, 9.0], 0.6);
-        assert!((probabilities.iter().sum::<f64>() / 4.0 - 0.6).abs() < 1e-9);
-        let odds = |p: f64| (1.0 - p) / p;
-        assert!((odds(probabilities[3]) / odds(probabilities[0]) - 90.0).abs() < 1e-6);
-        assert!(with_mean(&[1.0], 1.0)[0] > 1.0 - 1e-9);
     }
 }

@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use atomlens_analysis::columns::probabilities_at;
 use atomlens_analysis::defects::{DefectSettings, SheetColumns, find_defects};
 use atomlens_analysis::lattice::known::KnownLattice;
 use atomlens_analysis::lattice::spacing::{ColumnPlace, fit_lattice};
-use atomlens_core::DetectedColumn;
 use atomlens_core::glam::DVec2;
+use atomlens_core::{CellGrid, ConfidenceMap, DetectedColumn};
 use atomlens_formats::{Frames, PixelData, write_frames};
 use atomlens_report::html::{
     DetectionReport, FileReport, FramePicture, FrameReport, SpacingCheck, largest_side_px, picture_step,
@@ -125,6 +126,7 @@ impl Writer {
             maps_left_out: 0,
             picture_step: step,
             picture_side_px: largest_side_px(frames.div_ceil(step)),
+            only_frame: None,
             report: FileReport {
                 name: source.name.clone(),
                 frames_in_file: frames,
@@ -140,7 +142,11 @@ impl Writer {
     }
 
     pub(super) fn end(&mut self, mut file: FileWriter, journal: &Journal) -> Result<(), WorkflowError> {
-        file.write_confidence(journal)?;
+        let maps = journal.maps(file.number)?;
+        if let Some((frame, columns)) = file.only_frame.take() {
+            file.sheet(&frame, &columns, maps.first())?;
+        }
+        file.write_confidence(&maps)?;
         self.report.files.push(file.report);
         Ok(())
     }
@@ -188,6 +194,8 @@ pub(super) struct FileWriter {
     maps_left_out: usize,
     picture_step: usize,
     picture_side_px: usize,
+    /// The frame and its columns, where there is one alone.
+    only_frame: Option<(Array2<f32>, Vec<DetectedColumn>)>,
     report: FileReport,
 }
 
@@ -256,23 +264,37 @@ impl FileWriter {
         structure::write(&self.folder.join("columns.xyz"), columns, &elements)?;
         self.check_lattice(columns);
         if self.report.frames_in_file == 1 && self.pixel_size.is_even() {
-            self.sheet(frame, columns)?;
+            self.only_frame = Some((frame.clone(), columns.to_vec()));
         }
         Ok(())
     }
 
     /// The defects of an image of a sheet: tables, a map, and a line in the report. Columns that are no honeycomb are no sheet.
-    fn sheet(&mut self, frame: &Array2<f32>, columns: &[DetectedColumn]) -> Result<(), WorkflowError> {
+    fn sheet(
+        &mut self,
+        frame: &Array2<f32>,
+        columns: &[DetectedColumn],
+        share_of_any: Option<&Array2<f32>>,
+    ) -> Result<(), WorkflowError> {
         let card = &self.choice.model.card;
         let pixel = self.pixel_size.angstrom.0;
         let (ny, nx) = frame.dim();
+        let confidence = share_of_any.map(|share| {
+            let cell_angstrom = 2.0 * card.pixel_size_angstrom;
+            let origin = 0.5 * (cell_angstrom - card.pixel_size_angstrom);
+            let (ny, nx) = share.dim();
+            ConfidenceMap::of_share(CellGrid { nx, ny, cell_angstrom, origin_angstrom: [origin; 2] }, share.clone())
+        });
+        let probability_at = confidence
+            .as_ref()
+            .map(|map| move |x: f64, y: f64| probabilities_at(map, &[DVec2::new(x, y)], &card.columns)[0]);
         let seen = SheetColumns {
             columns,
             species: &card.species,
             species_probabilities: None,
             field_angstrom: [[0.0, 0.0], [(nx - 1) as f64 * pixel, (ny - 1) as f64 * pixel]],
             missed_share: missed_share(card),
-            column_probability_at: None,
+            column_probability_at: probability_at.as_ref().map(|at| at as &dyn Fn(f64, f64) -> f64),
         };
         let Ok(sheet) = find_defects(&seen, &DefectSettings::default()) else { return Ok(()) };
         let rows = Rows { file: &self.report.name, frame: 0, pixel_angstrom: pixel, species: &card.species };
@@ -327,8 +349,7 @@ impl FileWriter {
         });
     }
 
-    fn write_confidence(&mut self, journal: &Journal) -> Result<(), WorkflowError> {
-        let maps = journal.maps(self.number)?;
+    fn write_confidence(&mut self, maps: &[Array2<f32>]) -> Result<(), WorkflowError> {
         if maps.is_empty() {
             return Ok(());
         }
