@@ -5,12 +5,14 @@
 FOLDER holds series_NNN.npy, columns_NNN.csv (x_A, y_A, species) and meta.json. With --jitter the images of every series are shifted
 against each other by up to 1 angstrom along x and y, and the steps of the focus are stated 10 % wrong. With --one-image the middle image
 alone is looked at, with a model of single images (single-layers; M, X2 and X are then Mo, S2 and S). A column counts for a species if both its
-place and its species are right. A vacancy of sulphur is a column S.
+place and its species are right. A vacancy of sulphur is a column S. Sites without any column (double vacancies of sulphur, vacancies of molybdenum) are
+taken from the true columns of the other kind, and a vacancy that is listed within 0.8 angstrom of one is right.
 
 Needs numpy and scipy.
 """
 import argparse
 import csv
+import itertools
 import json
 import pathlib
 import subprocess
@@ -18,6 +20,7 @@ import tempfile
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial import cKDTree
 
 HIT_ANGSTROM = 0.5
 SPECIES = ["Mo", "S2", "S"]
@@ -73,6 +76,39 @@ def pairs(places, truth):
     return rows[hit], columns[hit]
 
 
+def empty_sites(others, own):
+    """Centres of triangles of one kind of column at which there should be one of the other kind and is none."""
+    tree, triangles = cKDTree(others), set()
+    for corner, near in enumerate(tree.query_ball_point(others, 3.6)):
+        for a, b in itertools.combinations([n for n in near if n != corner], 2):
+            if np.linalg.norm(others[a] - others[b]) < 3.6:
+                triangles.add(tuple(sorted((corner, a, b))))
+    corners = others[np.array(sorted(triangles))]
+    centres = corners.mean(axis=1)
+    # Triangles that hold the other kind all point one way.
+    arms = corners[:, 0] - centres
+    turned = np.exp(3j * np.arctan2(arms[:, 1], arms[:, 0]))
+    filled = cKDTree(own).query(centres)[0] < 0.7
+    return centres[((turned / turned[filled].mean()).real > 0) & ~filled]
+
+
+def vacancies(result, true_places, true_species):
+    """By kind: sites that are empty, those of them that are listed, and what is listed besides."""
+    rows = table(result / "defects.csv") if (result / "defects.csv").exists() else []
+    is_metal = true_species == "Mo"
+    out = {}
+    for kind, others, own in [
+        ("double_chalcogen_vacancy", true_places[is_metal], true_places[~is_metal]),
+        ("metal_vacancy", true_places[~is_metal], true_places[is_metal]),
+    ]:
+        empty = empty_sites(others, own)
+        listed = [[10 * float(row["x_nm"]), 10 * float(row["y_nm"])] for row in rows if row["kind"] == kind]
+        listed = np.array(listed).reshape(-1, 2)
+        near = lambda some, places: cKDTree(places).query(some)[0] < 0.8 if len(places) and len(some) else np.zeros(len(some), bool)
+        out[kind] = np.array([len(empty), near(empty, listed).sum(), (~near(listed, empty)).sum()])
+    return out
+
+
 def f1(right, called, there):
     return 2 * right / (called + there) if called + there else float("nan")
 
@@ -87,7 +123,7 @@ def main():
     parser.add_argument("--keep", type=pathlib.Path)
     options = parser.parse_args()
     counts = {}
-    outcomes, confusion, elsewhere = [], {}, {}
+    outcomes, confusion, sites = [], {}, {}
     with tempfile.TemporaryDirectory() as scratch:
         out = options.keep or pathlib.Path(scratch)
         out.mkdir(parents=True, exist_ok=True)
@@ -98,6 +134,8 @@ def main():
             true_species = np.array([row["species"] for row in truth])
             places, found, stated = detect(options, about, options.folder, out)
             area_nm2 = (0.1 * pixel * np.load(options.folder / f"series_{about['series']:03d}.npy", mmap_mode="r").shape[1]) ** 2
+            for kind, found_sites in vacancies(out / f"{about['series']:03d}", true_places, true_species).items():
+                sites[kind] = sites.get(kind, 0) + found_sites
             i, j = pairs(places, true_places)
             line = f"{about['series']:3d} {dose:7.0f} e/A2  all {f1(len(i), len(places), len(truth)):.3f}"
             for species in SPECIES:
@@ -122,6 +160,8 @@ def main():
         line = "  ".join(f"{s} {f1(*inside[s][:3]):.3f}" for s in SPECIES)
         right, called, there, area = inside["S"]
         print(f"{low:6.0f} to {high:6.0f} e/A2: {line}   S: recall {right / there:.3f}, {(called - right) / area:.3f} false per nm^2")
+    print("\nSites without a column, all doses: " + "; ".join(
+        f"{kind} {listed} of {empty} listed, {besides} besides" for kind, (empty, listed, besides) in sites.items()))
     print("\nFrom 3000 e/A2, true (rows) taken for:")
     names = SPECIES + sorted({name for row in confusion.values() for name in row} - set(SPECIES))
     print("      " + "".join(f"{name:>6}" for name in names))

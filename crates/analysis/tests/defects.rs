@@ -393,6 +393,35 @@ fn turned_bonds_are_two_pentagons_and_two_heptagons_each() {
 }
 
 #[test]
+fn a_site_is_empty_as_far_as_the_detector_says() {
+    let (columns, species) = layer("material = 'graphene'\nvacancy_fraction = 0.01", 60.0, 5);
+    let listed = |column_probability_at: Option<&dyn Fn(f64, f64) -> f64>| -> (usize, f64) {
+        let input = SheetColumns {
+            columns: &columns,
+            species: &species,
+            species_probabilities: None,
+            field_angstrom: [[0.0; 2], [60.0; 2]],
+            // On average it misses more columns than atoms are missing here.
+            missed_share: 0.05,
+            column_probability_at,
+        };
+        let found = find_defects(&input, &DefectSettings::default()).unwrap();
+        let count = found.summary.counts.iter().find(|count| count.kind == DefectKind::CarbonVacancy).unwrap();
+        (count.count, count.expected)
+    };
+    let (hidden, _) = listed(None);
+    let (all, expected) = listed(Some(&|_, _| 0.02));
+    assert!(hidden == 0 && all > 5, "{hidden} {all}");
+    assert!((expected - 0.98 * all as f64).abs() < 0.05 * all as f64, "{expected} {all}");
+    assert_eq!(listed(Some(&|_, _| 0.9)).0, 0);
+    // One half of the image is clear, the other is not.
+    let (half, _) = listed(Some(&|x, _| if x < 30.0 { 0.02 } else { 0.9 }));
+    assert!(0 < half && half < all, "{half} of {all}");
+    // What is no probability says nothing.
+    assert_eq!(listed(Some(&|_, _| f64::NAN)), listed(None));
+}
+
+#[test]
 fn vacancies_of_graphene_and_boron_nitride_are_counted_by_kind() {
     let found = sheet("material = 'graphene'\nvacancy_fraction = 0.01", 80.0, 3);
     let count = found.summary.counts.iter().find(|count| count.kind == DefectKind::CarbonVacancy).unwrap();
