@@ -240,6 +240,7 @@ fn what_makes_no_series_is_refused_with_a_reason() {
     run.fails("no energy", 3, &["good.tif", "--energy-kev"]);
     let run = place.run(&format!("reconstruct good.tif {step} --energy-kev 80 --astigmatism-angstrom 5 --out out"));
     run.fails("half an astigmatism", 2, &["required arguments"]);
+    assert!(run.err.contains("--astigmatism-azimuth-degree"), "{}", run.err);
 }
 
 /// Series of another program (`shared/reference/mos2`, not in the repository) whose phase by itself leaves open which way the

@@ -260,7 +260,7 @@ fn folded(image: ArrayView3<'_, f32>, rows: Span, columns: Span) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use atomlens_core::SeedPath;
-    use ndarray::Array3;
+    use ndarray::{Array3, Axis};
     use rand::RngExt;
 
     use super::*;
@@ -297,8 +297,17 @@ mod tests {
             assert_eq!(whole, tiled, "{:?}", network.architecture().family);
             let wave = whole.wave.unwrap();
             assert_eq!(wave.dim(), (2, 301, 250));
-            let zeros = wave.iter().filter(|value| **value == 0.0).count();
-            assert!(zeros < wave.len() / 100, "{zeros} {:?}", network.architecture().family);
+            // Nothing is left unwritten. Of random weights the units of a cell may all be off in an encoder and decoder, but not along a
+            // seam or a border.
+            if !matches!(network.architecture().family, Family::EncoderDecoder { .. }) {
+                assert!(wave.iter().all(|value| *value != 0.0));
+            }
+            for axis in [1, 2] {
+                for line in wave.axis_iter(Axis(axis)) {
+                    let zeros = line.iter().filter(|value| **value == 0.0).count();
+                    assert!(zeros * 10 < line.len(), "{zeros} of {}", line.len());
+                }
+            }
             let whole = whole.map;
             assert_eq!((whole.grid.ny, whole.grid.nx), (151, 125));
             assert!(whole.share_of_any().iter().all(|share| (0.0..=1.0001).contains(share)));

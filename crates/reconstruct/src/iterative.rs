@@ -165,13 +165,7 @@ pub fn reconstruct(
     start: Option<&Array2<Complex<f32>>>,
     go_on: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<Reconstruction, ReconstructError> {
-    series.check()?;
-    settings.check(series)?;
-    let camera = match &settings.camera {
-        Some(camera) => camera.clone(),
-        None => estimate_camera(series)?,
-    };
-    let prepared = Prepared::new(series, &camera.transfer_curve(), camera.gain_counts_per_electron)?;
+    let (camera, prepared) = prepared(series, settings)?;
     let (start_lens, hypotheses) = starts(series, settings, &camera)?;
     let first = match start {
         Some(start) => start_phase(&prepared, series.wavelength_angstrom(), start)?,
@@ -242,11 +236,21 @@ pub fn reconstruct(
             found.lens.focal_spread_angstrom = spread.value;
         }
     }
-    match mean {
-        Some(mean) => settle_slow_changes(&prepared, &mut phase, Some(mean), START_BELOW_PER_ANGSTROM),
-        None => settle_slow_changes(&prepared, &mut phase, None, NOTHING_BELOW_PER_ANGSTROM),
-    }
+    let below_per_angstrom = if mean.is_some() { START_BELOW_PER_ANGSTROM } else { NOTHING_BELOW_PER_ANGSTROM };
+    settle_slow_changes(&prepared, &mut phase, mean, below_per_angstrom);
     Ok(work.result(phase, found, camera, done, ended))
+}
+
+/// The camera, as given or as its noise tells it, and the images on the working grid.
+fn prepared(series: &FocalSeries, settings: &Settings) -> Result<(CameraEstimate, Prepared), ReconstructError> {
+    series.check()?;
+    settings.check(series)?;
+    let camera = match &settings.camera {
+        Some(camera) => camera.clone(),
+        None => estimate_camera(series)?,
+    };
+    let prepared = Prepared::new(series, &camera.transfer_curve(), camera.gain_counts_per_electron)?;
+    Ok((camera, prepared))
 }
 
 /// How far the images are from what a wave that is known beforehand lets expect, under the best of the lenses of the settings: minus twice
@@ -260,13 +264,7 @@ pub fn misfit_of_wave(
     settings: &Settings,
     wave: &Array2<Complex<f32>>,
 ) -> Result<Option<f64>, ReconstructError> {
-    series.check()?;
-    settings.check(series)?;
-    let camera = match &settings.camera {
-        Some(camera) => camera.clone(),
-        None => estimate_camera(series)?,
-    };
-    let prepared = Prepared::new(series, &camera.transfer_curve(), camera.gain_counts_per_electron)?;
+    let (camera, prepared) = prepared(series, settings)?;
     let (start_lens, lenses) = starts(series, settings, &camera)?;
     let known = start_phase(&prepared, series.wavelength_angstrom(), wave)?;
     let work = Work::new(series, settings, &prepared, &start_lens, Some(&known));
